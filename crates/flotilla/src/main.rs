@@ -1,0 +1,3 @@
+//! The `flotilla` binary: the command line, and the roles put together.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A client's way in: accept, queue, choose, dial, relay.

@@ -1,0 +1,1 @@
+//! The WebSocket relay: handshake heads, frame headers, close codes. Knows no policy.

@@ -1,0 +1,1 @@
+//! Owns slots and browsers: admission, browser pool, the driver's supervisor.
