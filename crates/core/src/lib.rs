@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod launcher;
+pub mod status;
 pub mod version;
 
 pub use browser::BrowserKind;
