@@ -1,0 +1,101 @@
+//! How a session ends: the cause that is counted, and the words that its client reads.
+
+use serde::Serialize;
+
+/// Why a session ended. The names are the values of the label `cause`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndCause {
+    /// The client closed it: the ordinary end.
+    ClientClose,
+    /// The client vanished without a close, or stopped answering.
+    ClientLost,
+    /// An operator ended it.
+    Operator,
+    /// It reached the longest time that a session may last.
+    Deadline,
+    /// Its browser or driver died.
+    WorkerCrash,
+    /// Its worker could not be reached any more.
+    WorkerLost,
+    /// It was still there when a drain's time was up.
+    DrainKill,
+    /// A peer broke the WebSocket protocol.
+    ProtocolError,
+}
+
+impl EndCause {
+    /// Every cause, for counters that begin at zero.
+    pub const ALL: [Self; 8] = [
+        Self::ClientClose,
+        Self::ClientLost,
+        Self::Operator,
+        Self::Deadline,
+        Self::WorkerCrash,
+        Self::WorkerLost,
+        Self::DrainKill,
+        Self::ProtocolError,
+    ];
+
+    /// The label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientClose => "client_close",
+            Self::ClientLost => "client_lost",
+            Self::Operator => "operator",
+            Self::Deadline => "deadline",
+            Self::WorkerCrash => "worker_crash",
+            Self::WorkerLost => "worker_lost",
+            Self::DrainKill => "drain_kill",
+            Self::ProtocolError => "protocol_error",
+        }
+    }
+}
+
+/// An end that the grid brings about: the cause, and the close frame that tells the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What is counted.
+    pub cause: EndCause,
+    /// The close code (RFC 6455, section 7.4; 1012 and 1013 from its registry).
+    pub code: u16,
+    /// The reason in words, 123 bytes at most on the wire. It becomes the error of every call that
+    /// the client has under way.
+    pub reason: String,
+}
+
+impl Ending {
+    /// The browser died under its sessions.
+    pub fn browser_died(browser: &str, why: &str) -> Self {
+        Self {
+            cause: EndCause::WorkerCrash,
+            code: 1011,
+            reason: format!(
+                "Flotilla: the {browser} of this session died ({why}). Connect again for another"
+            ),
+        }
+    }
+
+    /// The drain's deadline passed with this session still live.
+    pub fn drained() -> Self {
+        Self {
+            cause: EndCause::DrainKill,
+            code: 1012,
+            reason:
+                "Flotilla: this grid is stopping and its drain time is over. Connect again later"
+                    .to_owned(),
+        }
+    }
+
+    /// The session lasted as long as one may.
+    pub fn too_long(limit: std::time::Duration) -> Self {
+        Self {
+            cause: EndCause::Deadline,
+            code: 1008,
+            reason: format!(
+                "Flotilla: this session reached the longest time allowed ({} s)",
+                limit.as_secs()
+            ),
+        }
+    }
+}
