@@ -1,6 +1,7 @@
 //! Words and decisions of the grid: no sockets, files, processes or wall clock.
 
 pub mod browser;
+pub mod config;
 pub mod ending;
 pub mod fleet;
 pub mod id;

@@ -1,0 +1,25 @@
+//! Where clients come in.
+
+use std::time::Duration;
+
+use super::group::group;
+use super::kind::{Deadline, Host, Maybe, Port, Size, Switch, Text};
+
+group! {
+    /// Where clients come in.
+    Listen, "Where clients come in" {
+        /// The address to listen on. Anything but loopback lets other machines in.
+        host: String as Host = "127.0.0.1";
+        /// The port to listen on. 0 lets the system choose, and what it chose is printed.
+        port: u16 as Port = "8080", env "PORT";
+        /// Lets everyone who can reach the grid use it. Needed to listen on anything but loopback
+        /// as long as there are no API keys, because whoever drives a browser reaches what it reaches.
+        allow_anyone: bool as Switch = "false";
+        /// How long a client may take for its request's head.
+        handshake_timeout: Duration as Deadline = "5s", live;
+        /// How large a request's head may be. Test runners send launch options there, several KiB of them.
+        handshake_limit: u64 as Size = "32KiB", live;
+        /// The name under which other parts of the grid reach this one.
+        private_hostname: Option<String> as Maybe<Text> = "", env "PRIVATE_HOSTNAME", later;
+    }
+}
