@@ -27,7 +27,7 @@ pub use log::{Log, LogFormat, LogLevel};
 pub use places::Places;
 pub use read::{Entry, File, Origin, Sources};
 pub use redis::Redis;
-pub use rules::{Bound, Field, RULES, Rule, Violation};
+pub use rules::{Bound, Field, RULES, Rule, Violation, violations};
 pub use secret::Secret;
 pub use sessions::Sessions;
 pub use setting::Setting;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Config;
 use super::kind::{Kind, Span};
 use super::timing::Timing;
 
@@ -53,7 +54,7 @@ pub struct Rule {
 }
 
 /// Every timing rule.
-pub const RULES: [Rule; 4] = [
+pub static RULES: [Rule; 4] = [
     Rule {
         lower: field!(heartbeat_interval),
         upper: Bound::Timing(field!(redis_key_ttl)),
@@ -114,6 +115,14 @@ impl fmt::Display for Rule {
             Bound::Fixed(value) => write!(f, "{} < {}", self.lower.key, Span::show(&value)),
         }
     }
+}
+
+/// The timing rules that a configuration breaks. One that was loaded breaks none.
+pub fn violations(config: &Config) -> Vec<&'static Rule> {
+    RULES
+        .iter()
+        .filter(|rule| !rule.holds(&config.timing))
+        .collect()
 }
 
 /// A rule that a configuration breaks.

@@ -1,0 +1,101 @@
+//! The metrics that are counted as things happen, by what they are about.
+
+use crate::browser::BrowserKind;
+use crate::ending::EndCause;
+use crate::pool::ExitReason;
+
+use super::instrument::{Counter, Gauge, Histogram, Stopwatch};
+use super::metric::metrics;
+use super::words::{
+    CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool, QueueResult, Route,
+    RouteClass, StartResult, StatusCode, WorkerExit,
+};
+
+/// From a loopback round trip to a client's patience.
+const FAST: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// With the wait for a slot and the start of a browser in it.
+const PATIENT: &[f64] = &[
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0,
+];
+/// From one second to a day.
+const LONG: &[f64] = &[
+    1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0,
+    86400.0,
+];
+
+metrics! {
+    /// The gateway's HTTP: handshakes count with their answer, but never with a duration.
+    Http, "HTTP" {
+        /// Requests that were answered, WebSocket handshakes among them: 101 is success.
+        requests: Counter<(Method, Route, StatusCode)> = "http_requests_total",
+            expecting &["GET", "connect", "/", "/json", "/metrics", "/healthz", "/readyz", "/status.json", "101", "200"];
+        /// How long requests took that are no WebSocket handshakes.
+        duration: Histogram<(Method, Route)> = "http_request_duration_seconds", buckets FAST,
+            expecting &["GET", "/", "/json", "/metrics", "/healthz", "/readyz", "/status.json"];
+        /// Requests that have not been answered yet.
+        in_flight: Gauge<RouteClass> = "http_in_flight_requests";
+    }
+}
+
+metrics! {
+    /// Clients' ways in.
+    Connect, "Connecting" {
+        /// From a handshake's first byte to its 101, or to its refusal.
+        seconds: Histogram<(BrowserKind, StartResult)> = "flotilla_connect_seconds", buckets PATIENT,
+            expecting &["chromium", "firefox", "webkit", "ok"];
+        /// The parts of that time.
+        phase: Histogram<ConnectPhase> = "flotilla_connect_phase_seconds", buckets PATIENT;
+    }
+}
+
+metrics! {
+    /// Sessions, from admission to end record.
+    Sessions, "Sessions" {
+        /// Clients that wanted a session, by what became of it.
+        started: Counter<(BrowserKind, StartResult)> = "flotilla_sessions_started_total";
+        /// Sessions that ended, by cause.
+        ended: Counter<(BrowserKind, EndCause)> = "flotilla_sessions_ended_total";
+        /// How long sessions lasted.
+        duration: Histogram<BrowserKind> = "flotilla_session_duration_seconds", buckets LONG;
+    }
+}
+
+metrics! {
+    /// Waiting for a slot.
+    Queue, "Queue" {
+        /// How long clients waited for a slot, by how it ended.
+        wait: Histogram<(BrowserKind, QueueResult)> = "flotilla_queue_wait_seconds", buckets PATIENT,
+            expecting &["chromium", "firefox", "webkit", "granted"];
+    }
+}
+
+metrics! {
+    /// What passes between clients and browsers.
+    Relay, "Relay" {
+        /// Bytes relayed after the handshake, frame headers included.
+        bytes: Counter<Direction> = "flotilla_relay_bytes_total";
+        /// WebSocket messages relayed.
+        messages: Counter<Direction> = "flotilla_relay_messages_total";
+        /// Time in which one side could not take what the other had sent.
+        stall: Stopwatch<Direction> = "flotilla_relay_stall_seconds_total";
+        /// Ends of sessions by who closed first and with which code.
+        closes: Counter<(ClosedBy, CloseCode)> = "flotilla_ws_close_total",
+            expecting &["client", "worker", "gateway", "1000", "1001", "1002", "1008", "1011", "1012", "none"];
+    }
+}
+
+metrics! {
+    /// Browser processes.
+    Browsers, "Browsers" {
+        /// How long browsers took to start.
+        launch: Histogram<BrowserKind> = "flotilla_worker_launch_seconds", buckets PATIENT;
+        /// Browsers that did not start.
+        launch_failures: Counter<(BrowserKind, LaunchFailure)> = "flotilla_worker_launch_failures_total";
+        /// Browser processes that went, by reason.
+        exits: Counter<(BrowserKind, ExitReason)> = "flotilla_browser_exits_total";
+        /// Workers that went, by reason.
+        worker_exits: Counter<(Pool, WorkerExit)> = "flotilla_worker_exits_total";
+    }
+}
