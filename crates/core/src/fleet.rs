@@ -48,6 +48,7 @@ type Rank = (Reverse<usize>, Reverse<u64>, WorkerId);
 pub struct Fleet {
     workers: HashMap<WorkerId, Advert>,
     ranks: HashMap<Served, BTreeSet<Rank>>,
+    free: HashMap<Served, usize>,
 }
 
 impl Fleet {
@@ -57,6 +58,7 @@ impl Fleet {
         if !advert.draining {
             for served in &advert.serves {
                 self.ranks.entry(*served).or_default().insert(rank(&advert));
+                *self.free.entry(*served).or_default() += advert.free();
             }
         }
         self.workers.insert(advert.id.clone(), advert);
@@ -69,9 +71,12 @@ impl Fleet {
         };
         for served in &old.serves {
             if let Some(set) = self.ranks.get_mut(served) {
-                set.remove(&rank(&old));
+                if set.remove(&rank(&old)) {
+                    *self.free.entry(*served).or_default() -= old.free();
+                }
                 if set.is_empty() {
                     self.ranks.remove(served);
+                    self.free.remove(served);
                 }
             }
         }
@@ -81,6 +86,11 @@ impl Fleet {
     pub fn choose(&self, kind: BrowserKind, version: PlaywrightVersion) -> Option<&WorkerId> {
         let (Reverse(free), _, id) = self.ranks.get(&(kind, version))?.first()?;
         (*free > 0).then_some(id)
+    }
+
+    /// Slots that are free for such a session, over all workers.
+    pub fn free(&self, kind: BrowserKind, version: PlaywrightVersion) -> usize {
+        self.free.get(&(kind, version)).copied().unwrap_or_default()
     }
 
     /// Every browser and version that some worker serves, in order.
@@ -169,6 +179,8 @@ mod tests {
                 if gone { fleet.remove(&advert.id) } else { fleet.update(advert) }
                 let best = fleet.workers().filter(|w| w.free() > 0).map(rank).min().map(|r| r.2);
                 proptest::prop_assert_eq!(fleet.choose(CHROMIUM, V65).cloned(), best);
+                let free: usize = fleet.workers().map(Advert::free).sum();
+                proptest::prop_assert_eq!(fleet.free(CHROMIUM, V65), free);
             }
         }
     }

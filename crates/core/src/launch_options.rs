@@ -43,7 +43,7 @@ pub enum LaunchOptionError {
     /// The operator does not allow this option.
     #[error(
         "the launch option {option:?} is not allowed on this grid. Allowed: {allowed}. \
-         Remove it from launchOptions, or ask the operator to add it to ALLOWED_LAUNCH_OPTIONS"
+         Remove it from launchOptions, or ask the operator to add it to FLOTILLA_ALLOWED_LAUNCH_OPTIONS"
     )]
     NotAllowed {
         /// The option's name.
@@ -54,7 +54,7 @@ pub enum LaunchOptionError {
     /// The operator does not allow this command line argument.
     #[error(
         "the browser argument {arg:?} is not allowed on this grid. Allowed: {allowed}. \
-         Remove it from launchOptions.args, or ask the operator to add it to ALLOWED_LAUNCH_ARGS"
+         Remove it from launchOptions.args, or ask the operator to add it to FLOTILLA_ALLOWED_LAUNCH_ARGS"
     )]
     ArgNotAllowed {
         /// The argument.

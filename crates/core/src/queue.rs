@@ -66,11 +66,19 @@ impl<T> Queue<T> {
         self.len += 1;
     }
 
-    /// Who is next: the first of the key whose turn it is.
-    pub fn call(&mut self) -> Option<(Place, T)> {
-        let key = self.turns.pop_front()?;
+    /// Who is next: the first that fits, of the first key in turn that has one.
+    pub fn call(&mut self, mut fits: impl FnMut(&T) -> bool) -> Option<(Place, T)> {
+        let (turn, at) = self.turns.iter().enumerate().find_map(|(turn, key)| {
+            let at = self
+                .lines
+                .get(key)?
+                .iter()
+                .position(|(_, waiter)| fits(waiter))?;
+            Some((turn, at))
+        })?;
+        let key = self.turns.remove(turn)?;
         let line = self.lines.get_mut(&key)?;
-        let called = line.pop_front()?;
+        let called = line.remove(at)?;
         self.len -= 1;
         if line.is_empty() {
             self.lines.remove(&key);
@@ -133,7 +141,7 @@ mod tests {
     use super::*;
 
     fn calls(queue: &mut Queue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.call().map(|(_, waiter)| waiter)).collect()
+        std::iter::from_fn(|| queue.call(|_| true).map(|(_, waiter)| waiter)).collect()
     }
 
     #[test]
@@ -178,9 +186,20 @@ mod tests {
         assert_eq!(queue.ahead("a", second), 1);
         assert_eq!(queue.leave("a", second), Some(2));
         assert_eq!(queue.leave("a", second), None);
-        let (place, waiter) = queue.call().unwrap();
+        let (place, waiter) = queue.call(|_| true).unwrap();
         assert_eq!((place, waiter), (first, 1));
         queue.rejoin("a", place, waiter);
+        assert_eq!(calls(&mut queue), [1, 3]);
+    }
+
+    #[test]
+    fn who_cannot_be_served_now_does_not_hold_up_the_others() {
+        let mut queue = Queue::new(10);
+        for n in [1, 2, 3] {
+            queue.join("a", n).unwrap();
+        }
+        assert_eq!(queue.call(|n| n % 2 == 0).unwrap().1, 2);
+        assert_eq!(queue.call(|n| *n > 5), None);
         assert_eq!(calls(&mut queue), [1, 3]);
     }
 
@@ -196,7 +215,7 @@ mod tests {
                         waiting.entry(key).or_default().push((place, at));
                         at += 1;
                     },
-                    1 => if let Some((_, waiter)) = queue.call() {
+                    1 => if let Some((_, waiter)) = queue.call(|_| true) {
                         let line = waiting.values_mut().find(|l| l.first().is_some_and(|w| w.1 == waiter));
                         line.expect("called out of order").remove(0);
                     },

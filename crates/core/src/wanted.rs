@@ -135,7 +135,7 @@ fn expose_network(
     if !defaults.expose_network {
         return Err(Refusal::not_allowed(
             "exposeNetwork is not allowed on this grid: connect without it, or ask the operator \
-             to set EXPOSE_NETWORK=true",
+             to set FLOTILLA_EXPOSE_NETWORK=true",
         ));
     }
     Ok(Some(pattern.to_owned()))
