@@ -15,11 +15,11 @@ group! {
         /// it, the first of `browsers` takes its place.
         default_browser: BrowserKind as Word<BrowserKind> = "chromium", env "DEFAULT_BROWSER_TYPE";
         /// Which browsers to serve.
-        browsers: Vec<BrowserKind> as List<Word<BrowserKind>> = "", env "BROWSER_TYPE", shown "all that are installed";
+        browsers: Vec<BrowserKind> as List<Word<BrowserKind>> = "", env "BROWSER_TYPE", shown "all that are installed", sample "[\"chromium\", \"firefox\"]";
         /// The Playwright version of clients that name none.
-        default_version: Option<PlaywrightVersion> as Maybe<Version> = "", shown "the newest installed";
+        default_version: Option<PlaywrightVersion> as Maybe<Version> = "", shown "the newest installed", sample "\"1.65\"";
         /// Which Playwright versions to serve.
-        versions: Vec<PlaywrightVersion> as List<Version> = "", shown "all that are installed";
+        versions: Vec<PlaywrightVersion> as List<Version> = "", shown "all that are installed", sample "[\"1.64\", \"1.65\"]";
         /// Whether browsers run without a window.
         headless: bool as Switch = "true", env "HEADLESS";
         /// How long a browser may take to start.

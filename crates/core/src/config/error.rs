@@ -1,7 +1,5 @@
 //! What was wrong with a configuration, in words for the person who wrote it.
 
-use super::rules::Violation;
-
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -40,6 +38,16 @@ pub enum ConfigError {
     /// Settings that do not go together.
     #[error(transparent)]
     Rule(#[from] Violation),
+}
+
+/// Settings that do not go together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Violation {
+    /// The settings that it is about.
+    pub keys: Vec<&'static str>,
+    /// What does not hold, the values with their sources, and what to do.
+    pub message: String,
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

@@ -386,7 +386,11 @@ impl<K: Kind> Kind for Maybe<K> {
         K::allowed()
     }
     fn parse(text: &str) -> Option<Self::Value> {
-        K::parse(text).map(Some)
+        if text.is_empty() {
+            Some(None)
+        } else {
+            K::parse(text).map(Some)
+        }
     }
     fn show(value: &Self::Value) -> String {
         value.as_ref().map(K::show).unwrap_or_default()

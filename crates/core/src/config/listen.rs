@@ -20,6 +20,6 @@ group! {
         /// How large a request's head may be. Test runners send launch options there, several KiB of them.
         handshake_limit: u64 as Size = "32KiB", live;
         /// The name under which other parts of the grid reach this one.
-        private_hostname: Option<String> as Maybe<Text> = "", env "PRIVATE_HOSTNAME", later;
+        private_hostname: Option<String> as Maybe<Text> = "", env "PRIVATE_HOSTNAME", later, sample "\"grid-1.internal\"";
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Knows no file, environment or clock: the binary reads those and hands them in as [`Sources`].
 
+mod agreements;
 mod browsers;
+mod docs;
 mod error;
 mod file;
 mod group;
@@ -11,23 +13,28 @@ mod kind;
 mod listen;
 mod log;
 mod nearest;
+mod notes;
 mod places;
+mod plan;
 mod read;
 mod redis;
 mod rules;
 mod secret;
 mod sessions;
 mod setting;
+mod show;
 mod timing;
 
 pub use browsers::Browsers;
-pub use error::ConfigError;
+pub use docs::{example, markdown};
+pub use error::{ConfigError, Violation};
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLevel};
 pub use places::Places;
+pub use plan::{Change, PlanError, Steps, UnsafeJump, Wave, check_jump, plan_change};
 pub use read::{Entry, File, Origin, Sources};
 pub use redis::Redis;
-pub use rules::{Bound, Field, RULES, Rule, Violation, violations};
+pub use rules::{Bound, Field, RULES, Rule, violations};
 pub use secret::Secret;
 pub use sessions::Sessions;
 pub use setting::Setting;
@@ -61,6 +68,8 @@ pub struct Loaded {
     pub config: Config,
     /// Every setting with its value and source, in the order of the table.
     pub entries: Vec<Entry>,
+    /// What a person should know, though nothing is wrong.
+    pub notes: Vec<String>,
 }
 
 /// Every setting, in the order in which they are listed to people.
@@ -87,7 +96,7 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> {
         let settings: Vec<_> = settings().collect();
         let mut reader = Reader::new(sources, &settings);
-        let config = Self {
+        let mut config = Self {
             listen: Listen::read(&mut reader),
             places: Places::read(&mut reader),
             browsers: Browsers::read(&mut reader),
@@ -96,13 +105,27 @@ impl Config {
             log: Log::read(&mut reader),
             redis: Redis::read(&mut reader),
         };
-        if reader.errors.is_empty() {
+        let Reader {
+            mut entries,
+            mut errors,
+            unreadable,
+            ..
+        } = reader;
+        agreements::follow(&mut config, &mut entries);
+        let mut violations = rules::check(&config, &entries);
+        violations.extend(agreements::check(&config, &entries));
+        // What could not be read has its default here, about which nothing should be said.
+        violations.retain(|v| !v.keys.iter().any(|key| unreadable.contains(key)));
+        errors.extend(violations.into_iter().map(ConfigError::Rule));
+        if errors.is_empty() {
+            let notes = notes::notes(&entries, &sources.env);
             Ok(Loaded {
                 config,
-                entries: reader.entries,
+                entries,
+                notes,
             })
         } else {
-            Err(reader.errors)
+            Err(errors)
         }
     }
 }

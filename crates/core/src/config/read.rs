@@ -72,6 +72,19 @@ pub struct Entry {
     pub toml: String,
     /// Where it came from.
     pub origin: Origin,
+    /// True when it is not the default, wherever it came from.
+    pub changed: bool,
+}
+
+impl fmt::Display for Entry {
+    /// The name, the value and where it came from, as a part of a sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is {} ({})",
+            self.setting.key, self.value, self.origin
+        )
+    }
 }
 
 /// Hands out values, and remembers where each came from and what was wrong.
@@ -145,8 +158,11 @@ impl<'a> Reader<'a> {
                 (K::of_default(setting.default), Origin::Default)
             }
         };
+        let default = K::show(&K::of_default(setting.default));
+        let hidden_or_other = K::SECRET || K::show(&value) != default;
         self.entries.push(Entry {
             setting,
+            changed: origin != Origin::Default && hidden_or_other,
             value: K::show(&value),
             toml: K::toml(&value),
             origin,

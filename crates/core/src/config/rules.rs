@@ -7,7 +7,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Config;
+use super::error::Violation;
 use super::kind::{Kind, Span};
+use super::read::Entry;
 use super::timing::Timing;
 
 /// A timing that a rule speaks about, by its name in the table.
@@ -30,6 +32,18 @@ macro_rules! field {
         }
     };
 }
+
+/// Every timing, in the order of the table.
+pub(super) const FIELDS: [Field; 8] = [
+    field!(heartbeat_interval),
+    field!(redis_key_ttl),
+    field!(shutdown_command_ttl),
+    field!(reaper_run_interval),
+    field!(worker_select_timeout),
+    field!(drain_timeout),
+    field!(ping_interval),
+    field!(peer_timeout),
+];
 
 /// What a timing must stay below.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +88,7 @@ pub static RULES: [Rule; 4] = [
         upper: Bound::Fixed(Duration::from_secs(15)),
         why: "proxies and clients give an unanswered request 15 s to be written, so a longer search \
               ends in a broken connection instead of a reason",
-        order: "lower WORKER_SELECT_TIMEOUT",
+        order: "only WORKER_SELECT_TIMEOUT can be changed: lower it",
     },
     Rule {
         lower: field!(ping_interval),
@@ -125,12 +139,38 @@ pub fn violations(config: &Config) -> Vec<&'static Rule> {
         .collect()
 }
 
-/// A rule that a configuration breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Violation {
-    /// The settings that it is about.
-    pub keys: Vec<&'static str>,
-    /// The rule, the values with their sources, and what to do.
-    pub message: String,
+/// Says which rules are broken, with the values and where each came from.
+pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
+    violations(config)
+        .into_iter()
+        .map(|rule| Violation {
+            keys: rule.keys(),
+            message: describe(rule, entries),
+        })
+        .collect()
+}
+
+fn describe(rule: &Rule, entries: &[Entry]) -> String {
+    let values: Vec<_> = rule
+        .keys()
+        .into_iter()
+        .filter_map(|key| Some(entry(entries, key)?.to_string()))
+        .collect();
+    format!(
+        "{rule} does not hold: {}. {}. The safe order of changes: {}",
+        values.join(", "),
+        sentence(rule.why),
+        rule.order
+    )
+}
+
+pub(super) fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
+    entries.iter().find(|entry| entry.setting.key == key)
+}
+
+fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }

@@ -26,7 +26,7 @@ group! {
         /// runs on the worker: allow them only to people who may run programs there.
         allowed_launch_options: Vec<String> as List<Text> = "headless,channel,proxy,slowMo,timeout", live;
         /// Which browser arguments sessions may pass, by their beginnings. `*` allows all of them.
-        allowed_launch_args: Vec<String> as List<Text> = "", shown "none", live;
+        allowed_launch_args: Vec<String> as List<Text> = "", shown "none", live, sample "[\"--lang=\"]";
         /// Whether sessions may have their browser use the client's network (`exposeNetwork`).
         expose_network: bool as Switch = "true", live;
     }

@@ -27,6 +27,7 @@ pub struct Setting {
     pub note: Option<&'static str>,
     env: Option<&'static str>,
     default_in_words: Option<&'static str>,
+    sample: Option<&'static str>,
     doc: &'static str,
 }
 
@@ -52,6 +53,7 @@ impl Setting {
             note: None,
             env: None,
             default_in_words: None,
+            sample: None,
             doc,
         }
     }
@@ -65,6 +67,12 @@ impl Setting {
     /// How the default reads where it is not a value.
     pub(super) const fn shown(mut self, words: &'static str) -> Self {
         self.default_in_words = Some(words);
+        self
+    }
+
+    /// A value for the example file, as TOML, where the default is none.
+    pub(super) const fn sample(mut self, toml: &'static str) -> Self {
+        self.sample = Some(toml);
         self
     }
 
@@ -96,6 +104,11 @@ impl Setting {
     /// The default for people.
     pub fn default_text(&self) -> &'static str {
         self.default_in_words.unwrap_or(self.default)
+    }
+
+    /// The value in the example file, where that is not the default.
+    pub(super) fn sample_toml(&self) -> Option<&'static str> {
+        self.sample
     }
 
     /// The documentation, one paragraph.
