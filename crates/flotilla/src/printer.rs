@@ -44,6 +44,12 @@ impl Printer {
         write_line(&mut std::io::stdout().lock(), line);
     }
 
+    /// Control characters for a terminal, without a newline.
+    pub fn out_raw(self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
     /// Data for programs: one JSON document.
     pub fn json(self, value: &impl Serialize) -> anyhow::Result<()> {
         self.out(serde_json::to_string_pretty(value)?);

@@ -7,6 +7,7 @@
 mod check;
 mod endpoint;
 mod error;
+mod grid;
 mod http;
 mod message;
 mod session;
@@ -15,5 +16,6 @@ mod value;
 pub use check::{Failure, PhaseTiming, ProbeReport, check};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Phase, ProbeError};
+pub use grid::{AskError, page, status};
 pub use http::{Answer, HttpError, get};
 pub use session::{Context, Page, Session, Target};
