@@ -46,6 +46,8 @@ pub(super) trait Kind {
     const PLACEHOLDER: &'static str;
     /// True when values must not be shown.
     const SECRET: bool = false;
+    /// True when a flag may stand without a value, which then is `true`.
+    const SWITCH: bool = false;
     /// True when TOML writes the value without quotes.
     const BARE: bool = false;
 
@@ -142,6 +144,7 @@ impl Kind for Switch {
     type Value = bool;
     const NAME: &'static str = "true or false";
     const PLACEHOLDER: &'static str = "true|false";
+    const SWITCH: bool = true;
     const BARE: bool = true;
 
     fn allowed() -> String {

@@ -19,6 +19,8 @@ pub struct Setting {
     pub placeholder: &'static str,
     /// What may be written, as the end of a sentence: `write a number from 0 to 65535`.
     pub allowed: fn() -> String,
+    /// True when its flag may stand without a value, which then is `true`.
+    pub switch: bool,
     /// True for what may contain a credential: its value is never shown.
     pub secret: bool,
     /// True where a running grid could take a new value over without a restart.
@@ -48,6 +50,7 @@ impl Setting {
             kind: K::NAME,
             placeholder: K::PLACEHOLDER,
             allowed: K::allowed,
+            switch: K::SWITCH,
             secret: K::SECRET,
             live: false,
             note: None,

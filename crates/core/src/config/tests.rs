@@ -423,7 +423,15 @@ fn no_two_settings_share_a_name() {
     let total = names.len();
     names.dedup();
     assert_eq!(names.len(), total - one_word);
-    for reserved in ["config", "help", "version", "json"] {
+    for reserved in [
+        "config",
+        "help",
+        "version",
+        "json",
+        "from",
+        "endpoint",
+        "diff-from-default",
+    ] {
         assert!(
             settings().all(|setting| setting.flag() != reserved),
             "{reserved}"

@@ -16,6 +16,9 @@ pub(super) trait Instrument {
     /// The labels' names.
     const LABELS: &'static [&'static str];
 
+    /// The values of the label at a place.
+    fn values(place: usize) -> Vec<&'static str>;
+
     /// At zero.
     fn new(metric: &'static Metric) -> Self;
 
@@ -62,6 +65,10 @@ impl<L: LabelSet> Instrument for Counter<L> {
     const TYPE: Type = Type::Counter;
     const LABELS: &'static [&'static str] = L::NAMES;
 
+    fn values(place: usize) -> Vec<&'static str> {
+        L::all_values(place)
+    }
+
     fn new(_: &'static Metric) -> Self {
         Self {
             cells: cells(L::SERIES),
@@ -102,6 +109,10 @@ impl<L: LabelSet> Stopwatch<L> {
 impl<L: LabelSet> Instrument for Stopwatch<L> {
     const TYPE: Type = Type::Counter;
     const LABELS: &'static [&'static str] = L::NAMES;
+
+    fn values(place: usize) -> Vec<&'static str> {
+        L::all_values(place)
+    }
 
     fn new(_: &'static Metric) -> Self {
         Self {
@@ -149,6 +160,10 @@ impl<L: LabelSet> Gauge<L> {
 impl<L: LabelSet> Instrument for Gauge<L> {
     const TYPE: Type = Type::Gauge;
     const LABELS: &'static [&'static str] = L::NAMES;
+
+    fn values(place: usize) -> Vec<&'static str> {
+        L::all_values(place)
+    }
 
     fn new(_: &'static Metric) -> Self {
         Self {
@@ -225,6 +240,10 @@ impl<L: LabelSet> Histogram<L> {
 impl<L: LabelSet> Instrument for Histogram<L> {
     const TYPE: Type = Type::Histogram;
     const LABELS: &'static [&'static str] = L::NAMES;
+
+    fn values(place: usize) -> Vec<&'static str> {
+        L::all_values(place)
+    }
 
     fn new(metric: &'static Metric) -> Self {
         let bounds: Box<[u64]> = metric

@@ -29,6 +29,17 @@ pub trait LabelSet: Copy + 'static {
 
     /// The labels' values, in the order of their names.
     fn values(self) -> Vec<&'static str>;
+
+    /// The values that the label at a place among the names can have.
+    fn all_values(place: usize) -> Vec<&'static str> {
+        let mut all = Vec::new();
+        for value in (0..Self::SERIES).map(|index| Self::at(index).values()[place]) {
+            if !all.contains(&value) {
+                all.push(value);
+            }
+        }
+        all
+    }
 }
 
 impl LabelSet for () {

@@ -35,6 +35,8 @@ pub struct Metric {
     pub kind: Type,
     /// The labels' names.
     pub labels: &'static [&'static str],
+    /// The values of the label at a place; none where they depend on what is installed.
+    pub values: fn(usize) -> Vec<&'static str>,
     /// Upper bounds in seconds, for histograms.
     pub buckets: &'static [f64],
     /// The series that are shown before anything was counted, by a label's value; all when empty.
@@ -53,6 +55,7 @@ impl Metric {
             name,
             kind: I::TYPE,
             labels: I::LABELS,
+            values: I::values,
             buckets: &[],
             expected: &[],
             help,
@@ -71,6 +74,7 @@ impl Metric {
             name,
             kind,
             labels,
+            values: |_| Vec::new(),
             buckets: &[],
             expected: &[],
             help,

@@ -5,6 +5,7 @@
 //! zero. What is the case is computed from [`Status`] when somebody asks.
 
 mod computed;
+mod docs;
 mod groups;
 mod instrument;
 mod label;
@@ -14,6 +15,7 @@ mod process;
 mod text;
 mod words;
 
+pub use docs::markdown;
 pub use groups::{Browsers, Connect, Http, Queue, Relay, Sessions};
 pub use instrument::{Counter, Gauge, GaugeGuard, Histogram, Stopwatch};
 pub use label::{Label, LabelSet};
@@ -107,3 +109,6 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {
     .into_iter()
     .flatten()
 }
+
+#[cfg(test)]
+mod tests;
