@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use flotilla::probe::{Phase, ProbeError, Session, Target, check};
+use flotilla_testkit::wait::wait_until;
 use flotilla_testkit::{bed, procs};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -67,13 +68,12 @@ impl Server {
 
     /// Ends it in an orderly way, and checks that its browser went along.
     fn stop(mut self) {
-        let browser = procs::find(self.browser_pid);
+        let browser = procs::tree(self.browser_pid);
         drop(self.child.stdin.take());
         self.child.wait().unwrap();
-        assert!(
-            !browser.is_some_and(|b| b.is_alive()),
-            "the browser is left"
-        );
+        wait_until("the browser to end", LONG, || {
+            !browser.iter().any(procs::Proc::is_alive)
+        });
     }
 }
 
@@ -204,7 +204,12 @@ async fn the_death_of_the_browser_is_told_with_its_reason() {
         .await
         .unwrap();
     session.new_context().await.unwrap();
-    procs::kill(server.browser_pid);
+    // A system's browser may be a shell script around the program.
+    for process in procs::tree(server.browser_pid) {
+        let pid = Pid::from_raw(process.pid.try_into().unwrap()).unwrap();
+        // Some of them end with their parent.
+        let _ = kill_process(pid, Signal::KILL);
+    }
     let end = session.hold(Instant::now() + LONG).await;
     let Err(ProbeError::Closed { code, .. }) = &end else {
         panic!("not told: {end:?}")
