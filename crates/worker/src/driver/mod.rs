@@ -24,10 +24,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flotilla_core::PlaywrightVersion;
 use flotilla_core::launcher::{
     BrowserId, Endpoint, LaunchError, LaunchSpec, Launched, Launcher, LauncherEvent,
 };
+use flotilla_core::{BrowserKind, PlaywrightVersion};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -261,6 +261,54 @@ impl DriverLauncher {
         };
         Ok((request, endpoint))
     }
+
+    /// Launches from an installation, which need not be in the catalogue.
+    async fn launch_from(
+        &self,
+        installed: &Installed,
+        spec: &LaunchSpec,
+    ) -> Result<(Launched, WarmAnswer), LaunchError> {
+        let version = spec.version;
+        let (request, endpoint) = self.request(spec, installed)?;
+        let limit = Duration::from_millis(request.timeout) + LAUNCH_SLACK;
+        let driver = self.enter(spec, installed)?;
+        let mut unfinished = Unfinished {
+            driver: &driver,
+            browser: Some(&spec.browser),
+        };
+        let answer = driver.call(Request::Launch(request), limit).await;
+        let fields = answer.map_err(|error| error.into_launch_error(version))?;
+        let answer: LaunchAnswer = serde_json::from_value(Value::Object(fields))
+            .map_err(|error| LaunchError::Failed(format!("the driver's answer: {error}")))?;
+        unfinished.browser = None;
+        let launched = Launched {
+            pid: answer.pid,
+            browser_version: answer.browser_version,
+            endpoint,
+        };
+        Ok((launched, answer.warm.unwrap_or_default()))
+    }
+
+    /// Tries the browser of a kind in an installation: its version and what is wrong with it, or
+    /// why it did not come up.
+    pub(crate) async fn try_out(
+        &self,
+        installed: &Installed,
+        kind: BrowserKind,
+    ) -> Result<(String, Option<String>), String> {
+        let number = self.sockets.load(Ordering::Relaxed);
+        let spec = LaunchSpec {
+            browser: BrowserId(format!("trial-{number}")),
+            kind,
+            version: installed.manifest.version(),
+            options: BTreeMap::new(),
+            expose_network: None,
+        };
+        let launched = self.launch_from(installed, &spec).await;
+        let (launched, warm) = launched.map_err(|error| error.to_string())?;
+        self.close(&spec.browser).await;
+        Ok((launched.browser_version, warm.error))
+    }
 }
 
 impl Launcher for DriverLauncher {
@@ -271,28 +319,12 @@ impl Launcher for DriverLauncher {
             kind: spec.kind,
             version,
         })?;
-        let (request, endpoint) = self.request(&spec, installed)?;
-        let limit = Duration::from_millis(request.timeout) + LAUNCH_SLACK;
-        let driver = self.enter(&spec, installed)?;
-        let mut unfinished = Unfinished {
-            driver: &driver,
-            browser: Some(&spec.browser),
-        };
-        let answer = driver.call(Request::Launch(request), limit).await;
-        let fields = answer.map_err(|error| error.into_launch_error(version))?;
-        let answer: LaunchAnswer = serde_json::from_value(Value::Object(fields))
-            .map_err(|error| LaunchError::Failed(format!("the driver's answer: {error}")))?;
-        let WarmAnswer { ms, error } = answer.warm.unwrap_or_default();
+        let (launched, warm) = self.launch_from(installed, &spec).await?;
         tracing::info!(
-            browser = %spec.browser, kind = %spec.kind, %version, pid = answer.pid,
-            warmed_ms = ms, not_warmed = error, "browser launched"
+            browser = %spec.browser, kind = %spec.kind, %version, pid = launched.pid,
+            warmed_ms = warm.ms, not_warmed = warm.error, "browser launched"
         );
-        unfinished.browser = None;
-        Ok(Launched {
-            pid: answer.pid,
-            browser_version: answer.browser_version,
-            endpoint,
-        })
+        Ok(launched)
     }
 
     async fn close(&self, browser: &BrowserId) {

@@ -63,6 +63,19 @@ impl Catalogue {
         })
     }
 
+    /// Every installation under `data`, served or not, the oldest first.
+    pub fn installations(data: &Path) -> io::Result<Vec<Installed>> {
+        installations(data)
+    }
+
+    /// A catalogue that serves nothing.
+    pub fn empty(data: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            installed: BTreeMap::new(),
+        }
+    }
+
     /// The data directory that was read.
     pub fn data(&self) -> &Path {
         &self.data
@@ -117,8 +130,7 @@ impl Catalogue {
     }
 }
 
-/// Every installation under a data directory, served or not, the oldest first.
-pub fn installations(data: &Path) -> io::Result<Vec<Installed>> {
+pub(super) fn installations(data: &Path) -> io::Result<Vec<Installed>> {
     let entries = match fs::read_dir(data.join("playwright")) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
