@@ -52,6 +52,17 @@ pub fn markdown() -> String {
     page
 }
 
+/// What the page's head or the setting's own documentation explains.
+const EXPLAINED: [&str; 7] = [
+    "DURATION",
+    "SIZE",
+    "LIST",
+    "FOLDER",
+    "TEXT",
+    "SECRET",
+    "true|false",
+];
+
 fn row(setting: &Setting) -> String {
     let default = match setting.default_text() {
         "" => "not set".to_owned(),
@@ -60,11 +71,9 @@ fn row(setting: &Setting) -> String {
         value => format!("`{value}`"),
     };
     let mut meaning = setting.doc().replace('|', "\\|");
-    let _ = write!(
-        meaning,
-        " {}.",
-        capital(&(setting.allowed)()).replace('|', "\\|")
-    );
+    if !EXPLAINED.contains(&setting.placeholder) {
+        let _ = write!(meaning, " {}.", capital(&(setting.allowed)()));
+    }
     let marks = [
         (setting.live, "live"),
         (setting.note.is_some(), "later"),
@@ -130,4 +139,90 @@ fn wrapped(prose: &str) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::File;
+
+    /// Holds a generated file of the repository to the table. `FLOTILLA_BLESS=1` writes it anew.
+    pub(crate) fn assert_current(file: &str, text: &str) {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(file);
+        if std::env::var_os("FLOTILLA_BLESS").is_some() {
+            std::fs::write(&path, text).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            found == text,
+            "{file} is not what the table says. Write it anew: \
+             FLOTILLA_BLESS=1 cargo test -p flotilla-core"
+        );
+    }
+
+    #[test]
+    fn the_reference_page_is_current() {
+        assert_current("docs/configuration.md", &markdown());
+    }
+
+    #[test]
+    fn the_example_file_is_current() {
+        assert_current("flotilla.example.toml", &example());
+    }
+
+    fn load(text: String) -> Config {
+        let file = File {
+            name: "flotilla.example.toml".to_owned(),
+            text,
+        };
+        let sources = Sources {
+            file: Some(file),
+            ..Sources::default()
+        };
+        Config::load(&sources).unwrap().config
+    }
+
+    #[test]
+    fn the_example_file_loads_as_it_is_and_with_every_line_taken_in() {
+        assert_eq!(load(example()), Config::default());
+        let uncommented: String = example()
+            .lines()
+            .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
+            .collect();
+        let keys = uncommented
+            .lines()
+            .filter(|line| line.contains(" = "))
+            .count();
+        assert!(keys >= settings().count());
+        let all = load(
+            uncommented
+                .lines()
+                .skip(2)
+                .map(|line| format!("{line}\n"))
+                .collect(),
+        );
+        assert_eq!(all.sessions.queue_limit, 100);
+        assert_eq!(all.browsers.versions.len(), 2);
+    }
+
+    #[test]
+    fn every_setting_is_documented_in_sentences() {
+        for setting in settings() {
+            let doc = setting.doc();
+            assert!(
+                doc.ends_with('.') && doc.len() > 15,
+                "{}: {doc:?}",
+                setting.key
+            );
+            assert!(
+                !setting.summary().is_empty() && setting.summary().len() < 110,
+                "{}",
+                setting.key
+            );
+        }
+    }
 }

@@ -131,4 +131,7 @@ impl Config {
 }
 
 #[cfg(test)]
+pub(crate) use docs::tests::assert_current;
+
+#[cfg(test)]
 mod tests;

@@ -19,10 +19,10 @@ group! {
         /// How long a client waits for a slot before it is refused. Clients would wait for ever, but
         /// proxies in front of a grid usually give up after 60 s.
         queue_timeout: Duration as Deadline = "55s", env "QUEUE_TIMEOUT", live;
-        /// What sessions share when they do not choose: `tenant` is a browser shared with sessions of
+        /// What sessions share when they do not choose. `tenant` is a browser shared with sessions of
         /// the same tenant, `session` a browser of one's own.
         isolation: Isolation as Word<Isolation> = "tenant", live;
-        /// Which launch options sessions may set. `args`, `env` and `executablePath` decide what
+        /// Which of Playwright's launch options sessions may set. `args`, `env` and `executablePath` decide what
         /// runs on the worker: allow them only to people who may run programs there.
         allowed_launch_options: Vec<String> as List<Text> = "headless,channel,proxy,slowMo,timeout", live;
         /// Which browser arguments sessions may pass, by their beginnings. `*` allows all of them.

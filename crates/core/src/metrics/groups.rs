@@ -15,6 +15,11 @@ use super::words::{
 const FAST: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
+/// A connect's parts: a dial takes a fraction of a millisecond, a wait for a slot a minute.
+const CONNECT: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0,
+    30.0, 60.0,
+];
 /// With the wait for a slot and the start of a browser in it.
 const PATIENT: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0,
@@ -43,10 +48,10 @@ metrics! {
     /// Clients' ways in.
     Connect, "Connecting" {
         /// From a handshake's first byte to its 101, or to its refusal.
-        seconds: Histogram<(BrowserKind, StartResult)> = "flotilla_connect_seconds", buckets PATIENT,
+        seconds: Histogram<(BrowserKind, StartResult)> = "flotilla_connect_seconds", buckets CONNECT,
             expecting &["chromium", "firefox", "webkit", "ok"];
         /// The parts of that time.
-        phase: Histogram<ConnectPhase> = "flotilla_connect_phase_seconds", buckets PATIENT;
+        phase: Histogram<ConnectPhase> = "flotilla_connect_phase_seconds", buckets CONNECT;
     }
 }
 

@@ -291,3 +291,8 @@ fn requests_and_refusals_are_sorted_by_what_they_are() {
         StartResult::Internal
     );
 }
+
+#[test]
+fn the_reference_page_is_current() {
+    crate::config::assert_current("docs/metrics.md", &markdown());
+}
