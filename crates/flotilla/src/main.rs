@@ -1,3 +1,143 @@
 //! The `flotilla` binary: the command line, and the roles put together.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
+use flotilla::commands::{browsers, config, front_door, health, run, status, up};
+use flotilla::grid::Grid;
+use flotilla::printer::Printer;
+use flotilla::{exec, logging};
+use flotilla_core::config::{Loaded, Places};
+use flotilla_worker::driver::ExecShim;
+use flotilla_worker::provision::Installer;
+
+/// What commands exit with that could not be run at all.
+const COULD_NOT_RUN: u8 = 2;
+
+/// A self-hosted grid of Playwright browsers that runs its own operations
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a grid on this machine: gateway, worker and browsers in one process tree
+    #[command(after_help = "\
+Exit codes: 0 after an orderly stop, 2 when it could not be started.
+
+SIGTERM or SIGINT stops admission and waits for the live sessions, at most the drain timeout; a
+second signal hurries.")]
+    Up {
+        /// Print one JSON line when ready
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Run a command whose Playwright tests use a grid's browsers
+    Run(run::RunCommand),
+    /// Install, list and remove the browsers and Playwright versions that this machine serves
+    Browsers(browsers::BrowsersCommand),
+    /// Show and check the settings
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Show slots used, free and queued, by browser and version
+    Status(status::StatusCommand),
+    /// Check a grid for real: a session for every browser and version that it serves
+    Health(health::HealthCommand),
+}
+
+fn main() -> ExitCode {
+    // The way to every driver and browser: before anything else is set up.
+    if let Some(code) = exec::run_if_asked(std::env::args_os()) {
+        return code;
+    }
+    let printer = Printer::from_env();
+    match dispatch(Cli::parse().command, printer) {
+        Ok(code) => code,
+        Err(error) => {
+            printer.error(format!("{error:#}"), None);
+            ExitCode::from(COULD_NOT_RUN)
+        }
+    }
+}
+
+fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up { json, settings } => with(&settings, printer, |loaded| {
+            logging::start(&loaded.config.log);
+            runtime()?.block_on(up::run(&loaded, json, printer))
+        }),
+        Command::Run(command) => match command.endpoint.clone() {
+            Some(endpoint) => runtime()?.block_on(run::exec(&endpoint, &command, printer)),
+            None => with(&SettingFlags::default(), printer, |loaded| {
+                logging::start_quiet(&loaded.config.log);
+                runtime()?.block_on(in_own_grid(loaded, &command, printer))
+            }),
+        },
+        Command::Browsers(command) => with(&SettingFlags::default(), printer, |loaded| {
+            let Places { data, run_dir } = loaded.config.places;
+            let installer = Installer {
+                data,
+                run_root: run_dir,
+                shim: ExecShim::current_exe()?,
+            };
+            logging::start_quiet(&loaded.config.log);
+            runtime()?.block_on(browsers::run(&command, &installer, printer))
+        }),
+        Command::Config { command } => config::run(&command, printer),
+        Command::Status(command) => {
+            runtime()?.block_on(status::run(&command, &default_endpoint(), printer))
+        }
+        Command::Health(command) => {
+            runtime()?.block_on(health::run(&command, &default_endpoint(), printer))
+        }
+    }
+}
+
+/// Loads the settings, or says what is wrong with them.
+fn with(
+    flags: &SettingFlags,
+    printer: Printer,
+    go: impl FnOnce(Loaded) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    match load(flags) {
+        Ok(loaded) => go(loaded),
+        Err(failure) => Ok(failure.report(printer)),
+    }
+}
+
+/// The grid that a command asks when it is told none: the one that the settings describe.
+fn default_endpoint() -> String {
+    let listen = load(&SettingFlags::default())
+        .map(|loaded| loaded.config.listen)
+        .unwrap_or_default();
+    front_door(&listen.host, listen.port)
+}
+
+/// Starts a grid on a free port for one command, and stops it after.
+async fn in_own_grid(
+    mut loaded: Loaded,
+    command: &run::RunCommand,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
+    loaded.config.listen.port = 0;
+    let grid = Grid::start(&loaded).await?;
+    let endpoint = grid.endpoint();
+    // The first session waits for the browser by itself.
+    let code = run::exec(&endpoint, command, printer).await;
+    grid.stop(std::future::ready(())).await;
+    code
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
+}

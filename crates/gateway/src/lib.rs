@@ -1,1 +1,14 @@
 //! A client's way in: accept, queue, choose, dial, relay.
+
+mod answer;
+mod gateway;
+mod http;
+mod line;
+mod rewind;
+mod session;
+mod workers;
+
+pub use gateway::{Gateway, GatewayConfig};
+pub use line::Permit;
+pub use session::EVERYBODY;
+pub use workers::{Ask, OpenError, Opened, Workers};

@@ -2,3 +2,11 @@
 
 pub mod driver;
 pub mod provision;
+
+mod memory;
+mod report;
+mod session;
+mod supervisor;
+
+pub use session::{Lease, OpenError, Opened, Worker};
+pub use supervisor::{AdmitError, Observer, WorkerConfig};

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+pub mod browsers;
+pub mod config;
 pub mod health;
 pub mod run;
 pub mod status;
+pub mod up;
 
 /// The address at which a grid on this machine is asked that listens on `host` and `port`.
 pub fn front_door(host: &str, port: u16) -> String {
@@ -17,6 +20,15 @@ pub fn front_door(host: &str, port: u16) -> String {
         return format!("http://[{host}]:{port}");
     }
     format!("http://{host}:{port}")
+}
+
+/// What a command exits with whose options cannot be understood: a code that does not say
+/// something about a grid.
+pub fn usage_error_code(command: Option<&std::ffi::OsStr>) -> u8 {
+    match command.and_then(std::ffi::OsStr::to_str) {
+        Some("health" | "status") => 3,
+        _ => 2,
+    }
 }
 
 /// Reads a time as people write it: plain seconds, or with `ms`, `s`, `m` or `h`.

@@ -1,0 +1,80 @@
+//! The worker in the gateway's own process: no ticket and no dial, the same admission.
+
+use flotilla_core::BrowserKind;
+use flotilla_core::id::WorkerId;
+use flotilla_core::launcher::LaunchError;
+use flotilla_core::metrics::Metrics;
+use flotilla_core::pool::{ExitReason, NotAdmitted};
+use flotilla_core::status::WorkerStatus;
+use flotilla_gateway::{Ask, OpenError, Opened, Permit, Workers};
+use flotilla_worker::{AdmitError, Lease, Observer, Worker};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The one worker of a grid in one process.
+#[derive(Debug)]
+pub struct Local(pub Worker);
+
+impl Workers for Local {
+    type Lease = Lease;
+
+    async fn open(
+        &self,
+        _: &WorkerId,
+        ask: Ask,
+        permit: Permit,
+    ) -> Result<Opened<Lease>, OpenError> {
+        let opened = self
+            .0
+            .open(ask.session, ask.demand, ask.handshake, move || drop(permit));
+        let flotilla_worker::Opened {
+            upstream,
+            response,
+            ending,
+            lease,
+        } = opened.await.map_err(as_gateway)?;
+        Ok(Opened {
+            upstream,
+            response,
+            ending,
+            lease,
+        })
+    }
+
+    async fn report(&self) -> Vec<WorkerStatus> {
+        self.0.inspect().await.into_iter().collect()
+    }
+}
+
+fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
+    use flotilla_worker::OpenError as Worker;
+    match error {
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => OpenError::Busy,
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining) | AdmitError::Stopped) => {
+            OpenError::Draining
+        }
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::BackingOff { wait, why })) => {
+            OpenError::BackingOff { wait, why }
+        }
+        Worker::Admit(AdmitError::LaunchFailed(why)) => OpenError::LaunchFailed(why),
+        Worker::Refused { status, body } => OpenError::Refused { status, body },
+        Worker::Unreachable(why) => OpenError::Unreachable(why),
+    }
+}
+
+/// Counts what the worker tells.
+#[derive(Debug)]
+pub struct Counted(pub Arc<Metrics>);
+
+impl Observer for Counted {
+    fn launched(&self, kind: BrowserKind, took: Duration, result: Result<(), &LaunchError>) {
+        match result {
+            Ok(()) => self.0.browsers.launch.observe(kind, took),
+            Err(error) => self.0.browsers.launch_failures.inc((kind, error.into())),
+        }
+    }
+
+    fn browser_gone(&self, kind: BrowserKind, reason: ExitReason) {
+        self.0.browsers.exits.inc((kind, reason));
+    }
+}

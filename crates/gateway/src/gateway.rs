@@ -1,0 +1,331 @@
+//! The gateway: its parts, its listener, and what it tells about itself.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flotilla_core::metrics::Metrics;
+use flotilla_core::refusal::Served;
+use flotilla_core::registry::Registry;
+use flotilla_core::status::{
+    GridState, PoolStatus, QueueStatus, RegistryStatus, SessionStatus, Slots, Status, WorkerState,
+};
+use flotilla_core::wanted::Defaults;
+use flotilla_core::{BrowserKind, PlaywrightVersion, SessionId};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::http::{self, Inspect};
+use crate::line::Line;
+use crate::workers::Workers;
+
+/// What a gateway is told when it is made.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// What applies where clients say nothing.
+    pub defaults: Defaults,
+    /// The Playwright of clients that do not say theirs.
+    pub default_version: Option<PlaywrightVersion>,
+    /// How many may wait for a slot.
+    pub queue_limit: usize,
+    /// How long one may wait.
+    pub queue_timeout: Duration,
+    /// How long a request head may take.
+    pub handshake_timeout: Duration,
+    /// How large a request head may be, in bytes.
+    pub handshake_limit: usize,
+    /// How often both sides are pinged.
+    pub ping_interval: Duration,
+    /// How long a side may be silent, pongs included.
+    pub peer_timeout: Duration,
+    /// How long a session may last.
+    pub session_max_duration: Option<Duration>,
+    /// Where clients connect, for pages.
+    pub endpoint: String,
+    /// This program's version, for pages.
+    pub version: String,
+}
+
+/// A session that is being relayed.
+#[derive(Clone, Debug)]
+pub(crate) struct Active {
+    pub(crate) served: Served,
+    pub(crate) isolation: &'static str,
+    pub(crate) worker: String,
+    pub(crate) began: Instant,
+    pub(crate) began_at: u64,
+}
+
+/// A gateway. Clones are the same gateway.
+#[derive(Debug)]
+pub struct Gateway<R: Registry, W: Workers>(pub(crate) Arc<Inner<R, W>>);
+
+pub(crate) struct Inner<R, W> {
+    pub(crate) config: GatewayConfig,
+    pub(crate) registry: Arc<R>,
+    pub(crate) workers: W,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) line: Arc<Line>,
+    pub(crate) draining: watch::Sender<bool>,
+    ready_once: AtomicBool,
+    started: Instant,
+    // A std mutex: held for map operations, never across an await.
+    active: Mutex<HashMap<SessionId, Active>>,
+}
+
+impl<R: Registry, W: Workers> Gateway<R, W> {
+    /// A gateway over these workers. `changed` wakes whenever the registry's view has changed.
+    pub fn new(
+        config: GatewayConfig,
+        registry: Arc<R>,
+        changed: watch::Receiver<()>,
+        workers: W,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let view = registry.clone();
+        let free = move |(kind, version): Served| view.look(|fleet| fleet.free(kind, version));
+        let line = Line::new(config.queue_limit, Box::new(free));
+        tokio::spawn(call_on_change(line.clone(), changed));
+        Self(Arc::new(Inner {
+            config,
+            registry,
+            workers,
+            metrics,
+            line,
+            draining: watch::Sender::new(false),
+            ready_once: AtomicBool::new(false),
+            started: Instant::now(),
+            active: Mutex::default(),
+        }))
+    }
+
+    /// Serves everybody who connects, until the future is dropped. Connections that have been
+    /// accepted go on without it.
+    ///
+    /// # Errors
+    /// When the listener is broken; being out of file descriptors is not that, and is waited out.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        loop {
+            match listener.accept().await {
+                Ok((client, _)) => {
+                    tokio::spawn(crate::session::connection(self.clone(), client));
+                }
+                Err(error) if is_passing(&error) => {
+                    tracing::error!(%error, "cannot accept a connection just now");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// No session is admitted from now on; those that wait are told so.
+    pub fn drain(&self) {
+        self.0.draining.send_replace(true);
+    }
+
+    /// How many sessions are relayed now.
+    pub fn active(&self) -> usize {
+        self.0.active().len()
+    }
+
+    /// Resolves when no session is relayed any more.
+    pub async fn idle(&self) {
+        // A poll is enough for the end of a drain.
+        while self.active() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl<R: Registry, W: Workers> Clone for Gateway<R, W> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<R, W> std::fmt::Debug for Inner<R, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn call_on_change(line: Arc<Line>, mut changed: watch::Receiver<()>) {
+    while changed.changed().await.is_ok() {
+        line.call_next();
+    }
+}
+
+/// Errors of `accept` that concern one connection, or a shortage that passes (accept(2)).
+fn is_passing(error: &io::Error) -> bool {
+    const ENOMEM: i32 = 12;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const ENOBUFS: i32 = 105;
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) || matches!(
+        error.raw_os_error(),
+        Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
+    )
+}
+
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+impl<R, W> Inner<R, W> {
+    pub(crate) fn active(&self) -> MutexGuard<'_, HashMap<SessionId, Active>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unlist(&self, id: &SessionId) {
+        self.active().remove(id);
+    }
+}
+
+impl<R: Registry, W: Workers> Inner<R, W> {
+    /// Every browser and version that is served, and how many slots and waiters each has.
+    fn pools(&self) -> Vec<PoolStatus> {
+        let mut pools: BTreeMap<Served, (u32, u32)> = BTreeMap::new();
+        for served in self.registry.look(|fleet| fleet.served()) {
+            pools.entry(served).or_default();
+        }
+        for active in self.active().values() {
+            pools.entry(active.served).or_default().0 += 1;
+        }
+        for (served, waiting) in self.line.waiting() {
+            pools.entry(served).or_default().1 += to_u32(waiting);
+        }
+        let default = (self.config.defaults.browser, self.default_version());
+        pools
+            .into_iter()
+            .map(|((browser, version), (used, queued))| PoolStatus {
+                browser,
+                version,
+                used,
+                queued,
+                default: (browser, Some(version)) == default,
+            })
+            .collect()
+    }
+
+    /// The Playwright of clients that do not say theirs: configured, or the newest that has the
+    /// default browser.
+    pub(crate) fn default_version(&self) -> Option<PlaywrightVersion> {
+        self.config
+            .default_version
+            .or_else(|| self.newest(self.config.defaults.browser))
+    }
+
+    pub(crate) fn newest(&self, kind: BrowserKind) -> Option<PlaywrightVersion> {
+        let served = self.registry.look(|fleet| fleet.served());
+        served
+            .into_iter()
+            .filter(|served| served.0 == kind)
+            .map(|served| served.1)
+            .max()
+    }
+
+    fn sessions(&self) -> Vec<SessionStatus> {
+        let mut sessions: Vec<_> = self
+            .active()
+            .iter()
+            .map(|(id, active)| SessionStatus {
+                id: id.to_string(),
+                browser: active.served.0,
+                version: active.served.1,
+                isolation: active.isolation.to_owned(),
+                started_at: active.began_at,
+                age_seconds: active.began.elapsed().as_secs_f64(),
+                worker: active.worker.clone(),
+            })
+            .collect();
+        sessions.sort_by(|a, b| b.age_seconds.total_cmp(&a.age_seconds));
+        sessions
+    }
+
+    fn slots(&self) -> Slots {
+        self.registry.look(|fleet| {
+            fleet.workers().fold(Slots::default(), |mut slots, worker| {
+                slots.total += to_u32(worker.slots);
+                slots.used += to_u32(worker.used);
+                slots.free += to_u32(worker.free());
+                if worker.draining {
+                    slots.draining += to_u32(worker.slots.saturating_sub(worker.used));
+                }
+                slots
+            })
+        })
+    }
+
+    fn state(&self, any_available: bool) -> GridState {
+        if *self.draining.borrow() {
+            return GridState::Draining;
+        }
+        if any_available {
+            self.ready_once.store(true, Ordering::Relaxed);
+        }
+        match self.ready_once.load(Ordering::Relaxed) {
+            true => GridState::Ready,
+            false => GridState::Starting,
+        }
+    }
+}
+
+impl<R: Registry, W: Workers> Inspect for Inner<R, W> {
+    async fn status(&self) -> Status {
+        let workers = self.workers.report().await;
+        let available = workers.iter().any(|w| w.state == WorkerState::Available);
+        Status {
+            version: self.config.version.clone(),
+            state: self.state(available),
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+            endpoint: self.config.endpoint.clone(),
+            registry: RegistryStatus::default(),
+            slots: self.slots(),
+            queue: QueueStatus {
+                depth: to_u32(self.line.waiting().values().sum()),
+                limit: to_u32(self.config.queue_limit),
+                oldest_wait_seconds: self.line.oldest_wait().as_secs_f64(),
+            },
+            pools: self.pools(),
+            workers,
+            sessions: self.sessions(),
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn render_metrics(&self, status: &Status) -> String {
+        self.metrics.render_prometheus(status, None)
+    }
+
+    fn active(&self) -> usize {
+        Inner::active(self).len()
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+impl<R: Registry, W: Workers> Gateway<R, W> {
+    /// The grid as it is now.
+    pub async fn status(&self) -> Status {
+        self.0.status().await
+    }
+
+    pub(crate) async fn serve_http(&self, first: bytes::Bytes, client: tokio::net::TcpStream) {
+        http::serve(first, client, self.0.clone()).await;
+    }
+}

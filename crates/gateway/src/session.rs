@@ -1,0 +1,576 @@
+//! The life of a connection: read the head, decide, wait, have it opened, relay, settle.
+//!
+//! Each phase holds what it took in a guard; leaving early, by a refusal or because the client
+//! has gone, gives everything back by dropping it.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flotilla_core::ending::{EndCause, Ending};
+use flotilla_core::metrics::{
+    CloseCode, ClosedBy, ConnectPhase, Direction, Method, QueueResult, Route, RouteClass,
+    StartResult,
+};
+use flotilla_core::pool::{Demand, Sharing};
+use flotilla_core::refusal::Served;
+use flotilla_core::registry::Registry;
+use flotilla_core::wanted::{Handshake, Isolation, Wanted};
+use flotilla_core::{BrowserKind, Refusal, SessionId};
+use flotilla_relay::head::{HeadError, read_request_head};
+use flotilla_relay::{
+    CloseReason, Counters, EndedBy, How, Outcome, RelayOptions, RequestHead, Socket,
+};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use crate::answer;
+use crate::gateway::{Active, Gateway, Inner, unix_seconds};
+use crate::line::Permit;
+use crate::workers::{Ask, OpenError, Opened, Workers};
+
+/// The tenant of everybody, as long as there are no API keys.
+pub const EVERYBODY: &str = "everybody";
+
+/// How long the worker may take to say why a browser's side vanished.
+const EXPLANATION_WITHIN: Duration = Duration::from_millis(500);
+
+/// Serves one connection from its first byte.
+pub(crate) async fn connection<R: Registry, W: Workers>(
+    gateway: Gateway<R, W>,
+    mut client: TcpStream,
+) {
+    // Small messages both ways: waiting to fill a packet would only add latency.
+    let _ = client.set_nodelay(true);
+    let config = &gateway.0.config;
+    let deadline = tokio::time::Instant::now() + config.handshake_timeout;
+    match read_request_head(&mut client, config.handshake_limit, deadline).await {
+        Ok((head, rest)) if wants_websocket(&head) => session(&gateway.0, client, head, rest).await,
+        Ok((head, rest)) => gateway.serve_http(whole(&head, &rest), client).await,
+        // A connection that was only opened and closed again: a port check.
+        Err(HeadError::ClosedEarly { received: 0 } | HeadError::Io(_)) => {}
+        Err(error) => {
+            tracing::debug!(%error, "a request head that could not be read");
+            let refusal = Refusal::other(error.status(), "bad_handshake", error.to_string());
+            gateway.0.metrics.http.requests.inc((
+                Method::Other,
+                Route::Other,
+                error.status().into(),
+            ));
+            answer::refuse(&mut client, &refusal, false, None).await;
+        }
+    }
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bits = [0; N];
+    // A system that cannot give random numbers gave them at start; names may repeat, nothing opens.
+    let _ = getrandom::fill(&mut bits);
+    bits
+}
+
+fn wants_websocket(head: &RequestHead) -> bool {
+    head.headers.has_token("upgrade", "websocket")
+}
+
+/// The request as it came, for a server that reads it itself.
+fn whole(head: &RequestHead, rest: &Bytes) -> Bytes {
+    [head.raw().as_ref(), rest.as_ref()].concat().into()
+}
+
+struct Head<'a>(&'a RequestHead);
+
+impl Handshake for Head<'_> {
+    fn target(&self) -> &str {
+        self.0.target()
+    }
+    fn header(&self, name: &str) -> Option<&str> {
+        self.0.headers.get(name)
+    }
+}
+
+/// Why a client is not let in.
+enum NotStarted {
+    Refused(Refusal),
+    /// It left while it waited; nobody reads an answer.
+    ClientGone,
+}
+
+impl From<Refusal> for NotStarted {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A session that is about to be relayed.
+struct Started<L> {
+    id: SessionId,
+    served: Served,
+    isolation: Isolation,
+    worker: String,
+    opened: Opened<L>,
+}
+
+async fn session<R: Registry, W: Workers>(
+    gateway: &Arc<Inner<R, W>>,
+    mut client: TcpStream,
+    head: RequestHead,
+    early: Bytes,
+) {
+    let began = Instant::now();
+    let in_flight = gateway.metrics.http.in_flight.enter(RouteClass::Connect);
+    let id = SessionId::from_random(random());
+    let json = head
+        .headers
+        .get("accept")
+        .is_some_and(|accept| accept.contains("application/json"));
+    let mut kind = gateway.config.defaults.browser;
+    let started = start(gateway, &client, head, &id, &mut kind).await;
+    let result = match &started {
+        Ok(_) => StartResult::Ok,
+        Err(NotStarted::Refused(refusal)) => StartResult::from(refusal),
+        Err(NotStarted::ClientGone) => StartResult::ClientError,
+    };
+    gateway
+        .metrics
+        .connect
+        .seconds
+        .observe((kind, result), began.elapsed());
+    gateway.metrics.sessions.started.inc((kind, result));
+    let status = match &started {
+        Ok(_) => 101,
+        Err(NotStarted::Refused(refusal)) => refusal.status,
+        Err(NotStarted::ClientGone) => 499,
+    };
+    gateway
+        .metrics
+        .http
+        .requests
+        .inc((Method::Get, Route::Connect, status.into()));
+    drop(in_flight);
+    match started {
+        Ok(started) => run(gateway, client, early, started).await,
+        Err(NotStarted::Refused(refusal)) => {
+            tracing::info!(session = %id, code = refusal.code, "refused");
+            answer::refuse(&mut client, &refusal, json, Some(&id)).await;
+        }
+        Err(NotStarted::ClientGone) => {
+            tracing::debug!(session = %id, "the client left before it was let in")
+        }
+    }
+}
+
+/// From the handshake to the browser's answer: understand, wait, choose, dial.
+async fn start<R: Registry, W: Workers>(
+    gateway: &Arc<Inner<R, W>>,
+    client: &TcpStream,
+    head: RequestHead,
+    id: &SessionId,
+    kind: &mut BrowserKind,
+) -> Result<Started<W::Lease>, NotStarted> {
+    let wanted = understand(gateway, &head, kind)?;
+    let served = serveable(gateway, &wanted)?;
+    let isolation = if wanted.needs_own_browser() {
+        Isolation::Session
+    } else {
+        Isolation::Tenant
+    };
+    let demand = demand(served, wanted);
+    let opening = wait_and_open(gateway, id, head, &demand);
+    let (worker, opened) = tokio::select! {
+        opened = opening => opened?,
+        () = left(client) => return Err(NotStarted::ClientGone),
+    };
+    Ok(Started {
+        id: id.clone(),
+        served,
+        isolation,
+        worker,
+        opened,
+    })
+}
+
+/// What the client wants, or why it makes no sense.
+fn understand<R: Registry, W: Workers>(
+    gateway: &Inner<R, W>,
+    head: &RequestHead,
+    kind: &mut BrowserKind,
+) -> Result<Wanted, Refusal> {
+    head.check_websocket_upgrade()
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    if let Some(origin) = head.headers.get("origin") {
+        // Playwright's clients send none; a page in some browser does, and means no good.
+        let origin: String = origin.chars().take(80).collect();
+        return Err(Refusal::not_allowed(format!(
+            "connections from web pages are not allowed (Origin: {origin}): connect with a Playwright client"
+        )));
+    }
+    let wanted = Wanted::read(&Head(head), &gateway.config.defaults)?;
+    *kind = wanted.browser;
+    Ok(wanted)
+}
+
+/// The browser and version that will serve it, or which there are instead.
+fn serveable<R: Registry, W: Workers>(
+    gateway: &Inner<R, W>,
+    wanted: &Wanted,
+) -> Result<Served, Refusal> {
+    if *gateway.draining.borrow() {
+        return Err(Refusal::draining());
+    }
+    let all = gateway.registry.look(|fleet| fleet.served());
+    let version = match wanted.version {
+        Some(version) => Some(version),
+        None => gateway
+            .default_version()
+            .filter(|version| all.contains(&(wanted.browser, *version)))
+            .or_else(|| gateway.newest(wanted.browser))
+            .or_else(|| gateway.default_version()),
+    };
+    let Some(version) = version.filter(|_| !all.is_empty()) else {
+        return Err(Refusal::nothing_served());
+    };
+    if all.contains(&(wanted.browser, version)) {
+        return Ok((wanted.browser, version));
+    }
+    match all.iter().any(|served| served.1 == version) {
+        true => Err(Refusal::browser_not_served(wanted.browser, version, &all)),
+        false => Err(Refusal::version_not_served(version, &all)),
+    }
+}
+
+fn demand((kind, version): Served, wanted: Wanted) -> Demand {
+    let sharing = if wanted.needs_own_launch() {
+        Sharing::Custom {
+            options: wanted.launch_options,
+            expose_network: wanted.expose_network,
+        }
+    } else if wanted.needs_own_browser() {
+        Sharing::Alone
+    } else {
+        Sharing::Tenant(EVERYBODY.to_owned())
+    };
+    Demand {
+        kind,
+        version,
+        sharing,
+    }
+}
+
+/// Waits for its turn and has the session opened; as often as a slot turns out to be gone.
+async fn wait_and_open<R: Registry, W: Workers>(
+    gateway: &Arc<Inner<R, W>>,
+    id: &SessionId,
+    head: RequestHead,
+    demand: &Demand,
+) -> Result<(String, Opened<W::Lease>), Refusal> {
+    let served = (demand.kind, demand.version);
+    let mut stay = gateway.line.enter(EVERYBODY, served);
+    let mut draining = gateway.draining.subscribe();
+    let deadline = tokio::time::sleep(gateway.config.queue_timeout);
+    tokio::pin!(deadline);
+    loop {
+        let began = Instant::now();
+        let (permit, result) = tokio::select! {
+            biased;
+            _ = draining.wait_for(|draining| *draining) => (Err(Refusal::draining()), QueueResult::Draining),
+            turn = stay.turn() => match turn {
+                Ok(permit) => (Ok(permit), QueueResult::Granted),
+                Err(full) => return Err(Refusal::queue_full(full.waiting, full.limit)),
+            },
+            () = &mut deadline => {
+                (Err(Refusal::deadline_passed(stay.waited(), stay.ahead())), QueueResult::Timeout)
+            }
+        };
+        gateway
+            .metrics
+            .queue
+            .wait
+            .observe((served.0, result), stay.waited());
+        gateway
+            .metrics
+            .connect
+            .phase
+            .observe(ConnectPhase::Queue, began.elapsed());
+        if let Some(opened) = open(gateway, id, &head, demand, permit?).await? {
+            return Ok(opened);
+        }
+    }
+}
+
+/// Offers the session to the first worker in the order of choice. `None` when its slot was gone.
+async fn open<R: Registry, W: Workers>(
+    gateway: &Inner<R, W>,
+    id: &SessionId,
+    head: &RequestHead,
+    demand: &Demand,
+    permit: Permit,
+) -> Result<Option<(String, Opened<W::Lease>)>, Refusal> {
+    let (kind, version) = (demand.kind, demand.version);
+    let Some(worker) = gateway
+        .registry
+        .look(|fleet| fleet.choose(kind, version).cloned())
+    else {
+        return Ok(None);
+    };
+    let began = Instant::now();
+    let ask = Ask {
+        session: id.clone(),
+        demand: demand.clone(),
+        handshake: head.clone(),
+    };
+    let opened = gateway.workers.open(&worker, ask, permit).await;
+    gateway
+        .metrics
+        .connect
+        .phase
+        .observe(ConnectPhase::Dial, began.elapsed());
+    match opened {
+        Ok(opened) => Ok(Some((worker.to_string(), opened))),
+        Err(OpenError::Busy) => Ok(None),
+        Err(OpenError::Draining) => Err(Refusal::draining()),
+        Err(OpenError::BackingOff { wait, why }) => {
+            Err(Refusal::backing_off(kind, version, wait, &why))
+        }
+        Err(OpenError::LaunchFailed(why)) => Err(Refusal::launch_failed(kind, version, &why)),
+        Err(OpenError::Refused { status, body }) => {
+            Err(Refusal::other(status, "browser_refused", body))
+        }
+        Err(OpenError::Unreachable(why)) => Err(Refusal::no_worker(&why)),
+    }
+}
+
+/// Resolves when the client has closed its connection. What it sends early stays unread.
+async fn left(client: &TcpStream) {
+    match client.peek(&mut [0]).await {
+        Ok(0) | Err(_) => {}
+        // It may send before it is let in; then only the relay can tell when it leaves.
+        Ok(_) => std::future::pending().await,
+    }
+}
+
+/// Lets the client in, relays until the end, and settles.
+async fn run<R: Registry, W: Workers>(
+    gateway: &Arc<Inner<R, W>>,
+    mut client: TcpStream,
+    early: Bytes,
+    started: Started<W::Lease>,
+) {
+    let Started {
+        id,
+        served,
+        isolation,
+        worker,
+        opened,
+    } = started;
+    let Opened {
+        upstream,
+        mut response,
+        ending,
+        lease,
+    } = opened;
+    let (name, value) = answer::debug_log(&id);
+    response.headers.set(name, value);
+    let began = Instant::now();
+    if client.write_all(&response.to_bytes()).await.is_err() {
+        gateway
+            .metrics
+            .sessions
+            .ended
+            .inc((served.0, EndCause::ClientLost));
+        return;
+    }
+    let active = Active {
+        served,
+        isolation: isolation.as_str(),
+        worker,
+        began,
+        began_at: unix_seconds(),
+    };
+    let _listed = Listed::new(gateway, &id, active);
+    tracing::info!(session = %id, browser = %served.0, playwright = %served.1, isolation = isolation.as_str(), "session started");
+    let ended = Ended::new(ending, gateway.config.session_max_duration);
+    let outcome = relay(
+        gateway,
+        Socket::from(client).with_leftover(early),
+        upstream,
+        &ended,
+    )
+    .await;
+    drop(lease);
+    settle(
+        gateway,
+        &id,
+        served,
+        began.elapsed(),
+        &outcome,
+        ended.cause.get().copied(),
+    );
+}
+
+/// The end that the grid brings about, if it does: by the worker's word or by the clock.
+struct Ended {
+    told: Shared<BoxFuture<'static, Option<Ending>>>,
+    limit: Option<Duration>,
+    cause: OnceLock<EndCause>,
+}
+
+impl Ended {
+    fn new(ending: oneshot::Receiver<Ending>, limit: Option<Duration>) -> Self {
+        Self {
+            told: ending.map(Result::ok).boxed().shared(),
+            limit,
+            cause: OnceLock::new(),
+        }
+    }
+
+    /// Resolves when the session is to be ended.
+    async fn decided(&self) -> CloseReason {
+        let told = async {
+            match self.told.clone().await {
+                Some(ending) => ending,
+                None => std::future::pending().await,
+            }
+        };
+        let ending = match self.limit {
+            None => told.await,
+            Some(limit) => tokio::time::timeout(limit, told)
+                .await
+                .unwrap_or_else(|_| Ending::too_long(limit)),
+        };
+        self.close_reason(ending)
+    }
+
+    /// Why the browser's side vanished: the worker knows in a moment.
+    async fn lost(&self) -> CloseReason {
+        let told = tokio::time::timeout(EXPLANATION_WITHIN, self.told.clone()).await;
+        let ending = told
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| Ending::browser_died("browser", "its connection broke"));
+        self.close_reason(ending)
+    }
+
+    fn close_reason(&self, ending: Ending) -> CloseReason {
+        // The first cause stays: what follows it is its consequence.
+        let _ = self.cause.set(ending.cause);
+        CloseReason::new(ending.code, ending.reason)
+    }
+}
+
+/// Shows the session as active for as long as it lives.
+struct Listed<'a, R, W> {
+    gateway: &'a Inner<R, W>,
+    id: &'a SessionId,
+}
+
+impl<'a, R: Registry, W: Workers> Listed<'a, R, W> {
+    fn new(gateway: &'a Inner<R, W>, id: &'a SessionId, active: Active) -> Self {
+        gateway.active().insert(id.clone(), active);
+        Self { gateway, id }
+    }
+}
+
+impl<R, W> Drop for Listed<'_, R, W> {
+    fn drop(&mut self) {
+        self.gateway.unlist(self.id);
+    }
+}
+
+/// Relays until the session is over.
+async fn relay<R, W>(
+    gateway: &Inner<R, W>,
+    client: Socket,
+    upstream: Socket,
+    ended: &Ended,
+) -> Outcome {
+    let config = &gateway.config;
+    let options = RelayOptions {
+        ping_interval: config.ping_interval,
+        client_timeout: config.peer_timeout,
+        upstream_timeout: config.peer_timeout,
+        ..RelayOptions::default()
+    };
+    let counters = Counters::default();
+    flotilla_relay::relay(
+        client,
+        upstream,
+        &options,
+        &counters,
+        ended.decided(),
+        || ended.lost(),
+    )
+    .await
+}
+
+/// Counts the session's end.
+fn settle<R, W>(
+    gateway: &Inner<R, W>,
+    id: &SessionId,
+    served: Served,
+    lasted: Duration,
+    outcome: &Outcome,
+    decided: Option<EndCause>,
+) {
+    let cause = decided.unwrap_or_else(|| cause(outcome));
+    let metrics = &gateway.metrics;
+    metrics.sessions.ended.inc((served.0, cause));
+    metrics.sessions.duration.observe(served.0, lasted);
+    metrics
+        .relay
+        .bytes
+        .add(Direction::ToBrowser, outcome.up.bytes);
+    metrics
+        .relay
+        .bytes
+        .add(Direction::ToClient, outcome.down.bytes);
+    metrics
+        .relay
+        .messages
+        .add(Direction::ToBrowser, outcome.up.messages);
+    metrics
+        .relay
+        .messages
+        .add(Direction::ToClient, outcome.down.messages);
+    metrics.relay.closes.inc(closed_by(outcome));
+    tracing::info!(
+        session = %id,
+        cause = cause.as_str(),
+        seconds = lasted.as_secs_f64(),
+        bytes_to_browser = outcome.up.bytes,
+        bytes_to_client = outcome.down.bytes,
+        messages_to_browser = outcome.up.messages,
+        messages_to_client = outcome.down.messages,
+        "session ended"
+    );
+}
+
+/// The cause of an end that the grid did not decide on.
+fn cause(outcome: &Outcome) -> EndCause {
+    match (outcome.ended_by, &outcome.how) {
+        (_, How::Violation(_)) => EndCause::ProtocolError,
+        (EndedBy::Client, How::Close(_)) => EndCause::ClientClose,
+        (EndedBy::Client, _) => EndCause::ClientLost,
+        // A browser's server closes only when its browser has gone.
+        (EndedBy::Upstream, How::Timeout) => EndCause::WorkerLost,
+        (EndedBy::Upstream, _) => EndCause::WorkerCrash,
+        (EndedBy::Relay, _) => EndCause::Operator,
+    }
+}
+
+fn closed_by(outcome: &Outcome) -> (ClosedBy, CloseCode) {
+    let by = match outcome.ended_by {
+        EndedBy::Client => ClosedBy::Client,
+        EndedBy::Upstream => ClosedBy::Worker,
+        EndedBy::Relay => ClosedBy::Gateway,
+    };
+    let code = match &outcome.how {
+        How::Close(close) => close.code,
+        How::Asked(reason) => Some(reason.code),
+        _ => outcome.told_client.as_ref().map(|reason| reason.code),
+    };
+    (by, code.into())
+}
