@@ -107,7 +107,8 @@ async fn run(
     Ok(())
 }
 
-fn millis(duration: Duration) -> f64 {
+/// Milliseconds for a report: no finer than a microsecond.
+pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 

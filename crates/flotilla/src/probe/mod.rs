@@ -13,7 +13,7 @@ mod message;
 mod session;
 mod value;
 
-pub use check::{Failure, PhaseTiming, ProbeReport, check};
+pub use check::{Failure, PhaseTiming, ProbeReport, check, millis};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Phase, ProbeError};
 pub use grid::{AskError, page, status};

@@ -88,8 +88,16 @@ impl Check<'_> {
     }
 
     fn problem(&mut self, text: &str) {
+        self.problem_because(text, "");
+    }
+
+    /// The guide's words stand on a line of their own; ours come below.
+    fn problem_because(&mut self, text: &str, why: &str) {
         self.teller.line(&format!("FAIL: {text}"), Some(Paint::Bad));
-        self.report.problems.push(text.to_owned());
+        self.detail(why, None);
+        let because = why.split_whitespace().collect::<Vec<_>>().join(" ");
+        let colon = if because.is_empty() { "" } else { ": " };
+        self.report.problems.push(format!("{text}{colon}{because}"));
     }
 
     /// Alive is: the process answers. Ready is: it takes clients.
@@ -98,18 +106,14 @@ impl Check<'_> {
         let (live, bad_address) = self.ask("healthz").await;
         self.report.live = Some(live.clone());
         if !live.ok {
-            self.problem("Proxy not responding");
-            self.detail(&live.message.unwrap_or_default(), None);
+            self.problem_because("Proxy not responding", &live.message.unwrap_or_default());
             let unknown = bad_address.then_some(Outcome::CouldNotCheck);
             return Err(unknown.unwrap_or(Outcome::Down));
         }
         let (ready, _) = self.ask("readyz").await;
         match &ready.message {
             None => self.detail(&format!("alive and ready ({:.1} ms)", live.ms), None),
-            Some(message) => {
-                self.problem("Proxy not ready");
-                self.detail(message, None);
-            }
+            Some(message) => self.problem_because("Proxy not ready", message),
         }
         self.report.ready = Some(ready);
         Ok(())
@@ -119,7 +123,7 @@ impl Check<'_> {
     async fn ask(&self, page: &'static str) -> (Reply, bool) {
         let started = Instant::now();
         let answer = probe::page(&self.plan.endpoint, page, self.page_timeout()).await;
-        let ms = started.elapsed().as_secs_f64() * 1e3;
+        let ms = probe::millis(started.elapsed());
         let bad_address = answer.as_ref().is_err_and(AskError::is_bad_address);
         let message = match answer {
             Ok(answer) if answer.is_success() => None,

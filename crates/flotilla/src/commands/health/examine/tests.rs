@@ -231,6 +231,7 @@ async fn nobody_at_the_door_is_down() {
     let report = examine(&plan(gone), &mut lines).await;
     assert_eq!(report.outcome, Outcome::Down);
     assert!(lines.has("FAIL: Proxy not responding"));
+    assert!(report.problems[0].starts_with("Proxy not responding: nobody answers at "));
     assert!(!lines.has("Checking workers..."));
 }
 
