@@ -8,26 +8,47 @@ use super::error::ConfigError;
 use super::kind::Raw;
 use super::read::File;
 
-/// Every key of the file with its line and value.
-pub(super) fn parse(file: &File) -> Result<BTreeMap<String, (usize, Raw)>, ConfigError> {
-    let table = DeTable::parse(&file.text).map_err(|error| ConfigError::Syntax {
-        place: place(file, error.span().map_or(0, |span| span.start)),
-        why: format!("this is not TOML: {}", error.message()),
-    })?;
-    let mut values = BTreeMap::new();
+/// What a file says, and what in it cannot be a setting.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// Every key with its line and value.
+    pub(super) values: BTreeMap<String, (usize, Raw)>,
+    /// What is wrong with the file itself.
+    pub(super) errors: Vec<ConfigError>,
+}
+
+/// Reads a file. One that is not TOML has an error and no values.
+pub(super) fn parse(file: &File) -> Parsed {
+    let mut parsed = Parsed::default();
+    let table = match DeTable::parse(&file.text) {
+        Ok(table) => table,
+        Err(error) => {
+            parsed.errors.push(ConfigError::Syntax {
+                place: place(file, error.span().map_or(0, |span| span.start)),
+                why: format!("this is not TOML: {}", error.message()),
+            });
+            return parsed;
+        }
+    };
     for (key, value) in table.get_ref() {
         let at = key.span().start;
-        let raw = raw(value.get_ref()).ok_or_else(|| ConfigError::Syntax {
-            place: place(file, at),
-            why: format!(
-                "{} cannot be a table, a date or a nested list: settings are text, numbers, \
-                 true, false, and lists of these, all at the top of the file",
-                key.get_ref()
-            ),
-        })?;
-        values.insert(key.get_ref().to_string(), (line(&file.text, at), raw));
+        match raw(value.get_ref()) {
+            Some(raw) => {
+                parsed
+                    .values
+                    .insert(key.get_ref().to_string(), (line(&file.text, at), raw));
+            }
+            None => parsed.errors.push(ConfigError::Syntax {
+                place: place(file, at),
+                why: format!(
+                    "{} cannot be a table, a date or a nested list: settings are text, numbers, \
+                     true, false, and lists of these, all at the top of the file",
+                    key.get_ref()
+                ),
+            }),
+        }
     }
-    Ok(values)
+    parsed
 }
 
 fn raw(value: &DeValue<'_>) -> Option<Raw> {

@@ -7,15 +7,19 @@ use super::settings;
 
 /// Settings that were made and are not used, and variables that look like a setting and are none.
 pub(super) fn notes(entries: &[Entry], env: &[(String, String)]) -> Vec<String> {
-    let unused = entries
-        .iter()
-        .filter(|entry| entry.origin != Origin::Default)
-        .filter_map(|entry| {
-            let note = entry.setting.note?;
-            Some(format!("{} ({}): {note}", entry.setting.key, entry.origin))
-        });
     let strays = env.iter().filter_map(|(name, _)| stray(name));
-    unused.chain(strays).collect()
+    unused(entries).into_iter().chain(strays).collect()
+}
+
+/// One note for all of them: people who bring an environment from elsewhere set many.
+fn unused(entries: &[Entry]) -> Option<String> {
+    let set: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.setting.note.is_some() && entry.origin != Origin::Default)
+        .map(|entry| format!("{} ({})", entry.setting.key, entry.origin))
+        .collect();
+    let note = entries.iter().find_map(|entry| entry.setting.note)?;
+    (!set.is_empty()).then(|| format!("{}: {note}", set.join(", ")))
 }
 
 /// Says what a variable of ours was meant to be. Only near misses: other programs of the project

@@ -107,10 +107,8 @@ impl<'a> Reader<'a> {
             unreadable: BTreeSet::new(),
         };
         if let Some(file) = &sources.file {
-            match file::parse(file) {
-                Ok(values) => reader.file = values,
-                Err(error) => reader.errors.push(error),
-            }
+            let parsed = file::parse(file);
+            (reader.file, reader.errors) = (parsed.values, parsed.errors);
         }
         reader.report_unknown_keys(settings);
         reader

@@ -34,7 +34,7 @@ pub struct Setting {
 }
 
 /// The note on settings that this release knows without using them.
-const LATER: &str = "used from a later release: standalone mode ignores it";
+const LATER: &str = "used from a later release, standalone mode ignores it";
 
 impl Setting {
     pub(super) const fn new<K: Kind>(

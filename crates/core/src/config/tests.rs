@@ -159,8 +159,12 @@ fn a_file_that_is_not_toml_is_refused_with_its_line() {
         error.starts_with("flotilla.toml:2: this is not TOML"),
         "{error}"
     );
-    let error = only_error(&file("[queue]\nlimit = 1"));
-    assert!(error.contains("queue cannot be a table"), "{error}");
+    let errors = errors(&file("prot = 1\n[queue]\nlimit = 1"));
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+    assert!(
+        errors[0].starts_with("flotilla.toml:2: queue cannot be a table"),
+        "{errors:#?}"
+    );
 }
 
 #[test]
@@ -353,6 +357,7 @@ fn a_credential_is_shown_nowhere() {
 fn what_is_set_in_vain_is_said_aloud() {
     let sources = env(&[
         ("REDIS_HOST", "redis"),
+        ("REDIS_KEY_TTL", "90"),
         ("FLOTILLA_PORT", "1"),
         ("FLOTILLA_QUEUE_LIMITS", "1"),
         ("FLOTILLA_SOMETHING_ELSE", "1"),
@@ -361,7 +366,8 @@ fn what_is_set_in_vain_is_said_aloud() {
     assert_eq!(
         loaded.notes,
         [
-            "redis_host (env REDIS_HOST): used from a later release: standalone mode ignores it",
+            "redis_key_ttl (env REDIS_KEY_TTL), redis_host (env REDIS_HOST): used from a later release, \
+             standalone mode ignores it",
             "FLOTILLA_PORT is not read: did you mean PORT?",
             "FLOTILLA_QUEUE_LIMITS is not read: did you mean FLOTILLA_QUEUE_LIMIT?",
         ]
