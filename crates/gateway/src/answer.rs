@@ -37,10 +37,7 @@ pub(crate) async fn refuse(
 
 /// The header that Playwright prints in a client's call log.
 pub(crate) fn debug_log(session: &SessionId) -> (&'static str, String) {
-    (
-        "x-playwright-debug-log",
-        format!("flotilla session {session}"),
-    )
+    ("x-playwright-debug-log", format!("flotilla session {session}"))
 }
 
 /// Writes, then waits for the client to close. A client that still sends would otherwise get a
@@ -63,8 +60,5 @@ pub(crate) async fn send_and_close(client: &mut TcpStream, bytes: &[u8]) {
 }
 
 pub(crate) fn reason_phrase(status: u16) -> &'static str {
-    hyper::StatusCode::from_u16(status)
-        .ok()
-        .and_then(|s| s.canonical_reason())
-        .unwrap_or("Refused")
+    hyper::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Refused")
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use flotilla_core::metrics::Metrics;
 use flotilla_core::refusal::Served;
@@ -17,6 +17,7 @@ use flotilla_core::{BrowserKind, PlaywrightVersion, SessionId};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::active::Active;
 use crate::http::{self, Inspect};
 use crate::line::Line;
 use crate::workers::Workers;
@@ -46,16 +47,6 @@ pub struct GatewayConfig {
     pub endpoint: String,
     /// This program's version, for pages.
     pub version: String,
-}
-
-/// A session that is being relayed.
-#[derive(Clone, Debug)]
-pub(crate) struct Active {
-    pub(crate) served: Served,
-    pub(crate) isolation: &'static str,
-    pub(crate) worker: String,
-    pub(crate) began: Instant,
-    pub(crate) began_at: u64,
 }
 
 /// A gateway. Clones are the same gateway.
@@ -148,9 +139,7 @@ impl<R: Registry, W: Workers> Clone for Gateway<R, W> {
 
 impl<R, W> std::fmt::Debug for Inner<R, W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway")
-            .field("config", &self.config)
-            .finish_non_exhaustive()
+        f.debug_struct("Gateway").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
@@ -166,19 +155,8 @@ fn is_passing(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
     const ENOBUFS: i32 = 105;
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    ) || matches!(
-        error.raw_os_error(),
-        Some(ENOMEM | ENFILE | EMFILE | ENOBUFS)
-    )
-}
-
-pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+        || matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE | ENOBUFS))
 }
 
 impl<R, W> Inner<R, W> {
@@ -186,8 +164,11 @@ impl<R, W> Inner<R, W> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the session off the list, and counts what passed since it was last counted.
     pub(crate) fn unlist(&self, id: &SessionId) {
-        self.active().remove(id);
+        if let Some(mut gone) = self.active().remove(id) {
+            gone.count(&self.metrics.relay);
+        }
     }
 }
 
@@ -220,18 +201,12 @@ impl<R: Registry, W: Workers> Inner<R, W> {
     /// The Playwright of clients that do not say theirs: configured, or the newest that has the
     /// default browser.
     pub(crate) fn default_version(&self) -> Option<PlaywrightVersion> {
-        self.config
-            .default_version
-            .or_else(|| self.newest(self.config.defaults.browser))
+        self.config.default_version.or_else(|| self.newest(self.config.defaults.browser))
     }
 
     pub(crate) fn newest(&self, kind: BrowserKind) -> Option<PlaywrightVersion> {
         let served = self.registry.look(|fleet| fleet.served());
-        served
-            .into_iter()
-            .filter(|served| served.0 == kind)
-            .map(|served| served.1)
-            .max()
+        served.into_iter().filter(|served| served.0 == kind).map(|served| served.1).max()
     }
 
     fn sessions(&self) -> Vec<SessionStatus> {
@@ -242,7 +217,7 @@ impl<R: Registry, W: Workers> Inner<R, W> {
                 id: id.to_string(),
                 browser: active.served.0,
                 version: active.served.1,
-                isolation: active.isolation.to_owned(),
+                isolation: active.isolation.as_str().to_owned(),
                 started_at: active.began_at,
                 age_seconds: active.began.elapsed().as_secs_f64(),
                 worker: active.worker.clone(),
@@ -307,6 +282,9 @@ impl<R: Registry, W: Workers> Inspect for Inner<R, W> {
     }
 
     fn render_metrics(&self, status: &Status) -> String {
+        for active in Inner::active(self).values_mut() {
+            active.count(&self.metrics.relay);
+        }
         self.metrics.render_prometheus(status, None)
     }
 

@@ -49,12 +49,9 @@ async fn counted<I: Inspect>(request: &Request<Incoming>, grid: &I) -> Response<
     let _in_flight = http.in_flight.enter(RouteClass::Http);
     let began = std::time::Instant::now();
     let response = answer(request, grid).await;
-    let (method, route) = (
-        MethodLabel::from(request.method().as_str()),
-        Route::of(request.uri().path()),
-    );
-    http.requests
-        .inc((method, route, response.status().as_u16().into()));
+    let (method, route) =
+        (MethodLabel::from(request.method().as_str()), Route::of(request.uri().path()));
+    http.requests.inc((method, route, response.status().as_u16().into()));
     http.duration.observe((method, route), began.elapsed());
     response
 }
@@ -83,10 +80,7 @@ async fn answer<I: Inspect>(request: &Request<Incoming>, grid: &I) -> Response<F
 }
 
 fn wants_json(request: &Request<Incoming>) -> bool {
-    let accept = request
-        .headers()
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok());
+    let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("application/json"))
 }
 
@@ -157,11 +151,7 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
 
 fn as_json(body: &impl serde::Serialize) -> Response<Full<Bytes>> {
     // Types of our own, without maps of odd keys, always become JSON.
-    respond(
-        StatusCode::OK,
-        "application/json",
-        serde_json::to_string(body).unwrap_or_default(),
-    )
+    respond(StatusCode::OK, "application/json", serde_json::to_string(body).unwrap_or_default())
 }
 
 fn refused(refusal: &Refusal, json: bool) -> Response<Full<Bytes>> {
@@ -179,8 +169,6 @@ fn refused(refusal: &Refusal, json: bool) -> Response<Full<Bytes>> {
 fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

@@ -1,5 +1,6 @@
 //! A client's way in: accept, queue, choose, dial, relay.
 
+mod active;
 mod answer;
 mod gateway;
 mod http;

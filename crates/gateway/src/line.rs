@@ -52,25 +52,13 @@ pub(crate) struct Stay {
 
 impl Line {
     pub(crate) fn new(limit: usize, free: Free) -> Arc<Self> {
-        let state = State {
-            queue: Queue::new(limit),
-            trying: HashMap::new(),
-        };
-        Arc::new(Self {
-            free,
-            state: Mutex::new(state),
-        })
+        let state = State { queue: Queue::new(limit), trying: HashMap::new() };
+        Arc::new(Self { free, state: Mutex::new(state) })
     }
 
     /// Comes into the line; nothing is taken yet.
     pub(crate) fn enter(self: &Arc<Self>, key: &str, served: Served) -> Stay {
-        Stay {
-            line: self.clone(),
-            key: key.to_owned(),
-            served,
-            since: Instant::now(),
-            place: None,
-        }
+        Stay { line: self.clone(), key: key.to_owned(), served, since: Instant::now(), place: None }
     }
 
     /// Calls everybody for whom a slot seems free now.
@@ -89,23 +77,15 @@ impl Line {
 
     /// How many wait, for each browser and version.
     pub(crate) fn waiting(&self) -> HashMap<Served, usize> {
-        self.lock()
-            .queue
-            .iter()
-            .fold(HashMap::new(), |mut counts, waiter| {
-                *counts.entry(waiter.served).or_default() += 1;
-                counts
-            })
+        self.lock().queue.iter().fold(HashMap::new(), |mut counts, waiter| {
+            *counts.entry(waiter.served).or_default() += 1;
+            counts
+        })
     }
 
     /// How long the one has waited that came first.
     pub(crate) fn oldest_wait(&self) -> Duration {
-        self.lock()
-            .queue
-            .iter()
-            .map(|waiter| waiter.since.elapsed())
-            .max()
-            .unwrap_or_default()
+        self.lock().queue.iter().map(|waiter| waiter.since.elapsed()).max().unwrap_or_default()
     }
 
     fn is_free(&self, trying: &HashMap<Served, usize>, served: Served) -> bool {
@@ -114,10 +94,7 @@ impl Line {
 
     fn permit(self: &Arc<Self>, state: &mut State, served: Served) -> Permit {
         *state.trying.entry(served).or_default() += 1;
-        Permit {
-            line: self.clone(),
-            served,
-        }
+        Permit { line: self.clone(), served }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,11 +117,7 @@ impl Stay {
             if at_once {
                 return Ok(self.line.permit(&mut state, self.served));
             }
-            let waiter = Waiter {
-                served: self.served,
-                since: self.since,
-                call,
-            };
+            let waiter = Waiter { served: self.served, since: self.since, call };
             match self.place {
                 Some(place) => state.queue.rejoin(&self.key, place, waiter),
                 None => self.place = Some(state.queue.join(&self.key, waiter)?),
@@ -152,10 +125,7 @@ impl Stay {
         }
         self.line.call_next();
         // The sender lives in the queue until it is called, and the queue as long as this stay.
-        called.await.map_err(|_| Full {
-            waiting: 0,
-            limit: 0,
-        })
+        called.await.map_err(|_| Full { waiting: 0, limit: 0 })
     }
 
     /// How long it has been here.
@@ -165,8 +135,7 @@ impl Stay {
 
     /// How many of its own key are before it.
     pub(crate) fn ahead(&self) -> usize {
-        self.place
-            .map_or(0, |place| self.line.lock().queue.ahead(&self.key, place))
+        self.place.map_or(0, |place| self.line.lock().queue.ahead(&self.key, place))
     }
 }
 
@@ -192,9 +161,7 @@ impl Drop for Permit {
 
 impl std::fmt::Debug for Permit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Permit")
-            .field("served", &self.served)
-            .finish_non_exhaustive()
+        f.debug_struct("Permit").field("served", &self.served).finish_non_exhaustive()
     }
 }
 
@@ -206,13 +173,7 @@ mod tests {
 
     use super::*;
 
-    const SERVED: Served = (
-        BrowserKind::Chromium,
-        PlaywrightVersion {
-            major: 1,
-            minor: 65,
-        },
-    );
+    const SERVED: Served = (BrowserKind::Chromium, PlaywrightVersion { major: 1, minor: 65 });
 
     fn line(limit: usize, free: &Arc<AtomicUsize>) -> Arc<Line> {
         let free = free.clone();
@@ -280,13 +241,7 @@ mod tests {
         let mut stay = line.enter("", SERVED);
         let mut turn = Box::pin(stay.turn());
         assert!(futures_poll(&mut turn).is_none());
-        assert_eq!(
-            line.enter("", SERVED).turn().await.unwrap_err(),
-            Full {
-                waiting: 1,
-                limit: 1
-            }
-        );
+        assert_eq!(line.enter("", SERVED).turn().await.unwrap_err(), Full { waiting: 1, limit: 1 });
         drop(turn);
         drop(stay);
         assert!(line.waiting().is_empty());

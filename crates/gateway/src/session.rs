@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::metrics::{
-    CloseCode, ClosedBy, ConnectPhase, Direction, Method, QueueResult, Route, RouteClass,
-    StartResult,
+    CloseCode, ClosedBy, ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult,
 };
 use flotilla_core::pool::{Demand, Sharing};
 use flotilla_core::refusal::Served;
@@ -27,8 +26,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use crate::active::Active;
 use crate::answer;
-use crate::gateway::{Active, Gateway, Inner, unix_seconds};
+use crate::gateway::{Gateway, Inner};
 use crate::line::Permit;
 use crate::workers::{Ask, OpenError, Opened, Workers};
 
@@ -49,7 +49,8 @@ pub(crate) async fn connection<R: Registry, W: Workers>(
     let deadline = tokio::time::Instant::now() + config.handshake_timeout;
     match read_request_head(&mut client, config.handshake_limit, deadline).await {
         Ok((head, rest)) if wants_websocket(&head) => session(&gateway.0, client, head, rest).await,
-        Ok((head, rest)) => gateway.serve_http(whole(&head, &rest), client).await,
+        // Boxed: it would make the future of every session larger.
+        Ok((head, rest)) => Box::pin(gateway.serve_http(whole(&head, &rest), client)).await,
         // A connection that was only opened and closed again: a port check.
         Err(HeadError::ClosedEarly { received: 0 } | HeadError::Io(_)) => {}
         Err(error) => {
@@ -123,10 +124,7 @@ async fn session<R: Registry, W: Workers>(
     let began = Instant::now();
     let in_flight = gateway.metrics.http.in_flight.enter(RouteClass::Connect);
     let id = SessionId::from_random(random());
-    let json = head
-        .headers
-        .get("accept")
-        .is_some_and(|accept| accept.contains("application/json"));
+    let json = head.headers.get("accept").is_some_and(|accept| accept.contains("application/json"));
     let mut kind = gateway.config.defaults.browser;
     let started = start(gateway, &client, head, &id, &mut kind).await;
     let result = match &started {
@@ -134,22 +132,14 @@ async fn session<R: Registry, W: Workers>(
         Err(NotStarted::Refused(refusal)) => StartResult::from(refusal),
         Err(NotStarted::ClientGone) => StartResult::ClientError,
     };
-    gateway
-        .metrics
-        .connect
-        .seconds
-        .observe((kind, result), began.elapsed());
+    gateway.metrics.connect.seconds.observe((kind, result), began.elapsed());
     gateway.metrics.sessions.started.inc((kind, result));
     let status = match &started {
         Ok(_) => 101,
         Err(NotStarted::Refused(refusal)) => refusal.status,
         Err(NotStarted::ClientGone) => 499,
     };
-    gateway
-        .metrics
-        .http
-        .requests
-        .inc((Method::Get, Route::Connect, status.into()));
+    gateway.metrics.http.requests.inc((Method::Get, Route::Connect, status.into()));
     drop(in_flight);
     match started {
         Ok(started) => run(gateway, client, early, started).await,
@@ -173,24 +163,14 @@ async fn start<R: Registry, W: Workers>(
 ) -> Result<Started<W::Lease>, NotStarted> {
     let wanted = understand(gateway, &head, kind)?;
     let served = serveable(gateway, &wanted)?;
-    let isolation = if wanted.needs_own_browser() {
-        Isolation::Session
-    } else {
-        Isolation::Tenant
-    };
+    let isolation = if wanted.needs_own_browser() { Isolation::Session } else { Isolation::Tenant };
     let demand = demand(served, wanted);
     let opening = wait_and_open(gateway, id, head, &demand);
     let (worker, opened) = tokio::select! {
         opened = opening => opened?,
         () = left(client) => return Err(NotStarted::ClientGone),
     };
-    Ok(Started {
-        id: id.clone(),
-        served,
-        isolation,
-        worker,
-        opened,
-    })
+    Ok(Started { id: id.clone(), served, isolation, worker, opened })
 }
 
 /// What the client wants, or why it makes no sense.
@@ -199,8 +179,7 @@ fn understand<R: Registry, W: Workers>(
     head: &RequestHead,
     kind: &mut BrowserKind,
 ) -> Result<Wanted, Refusal> {
-    head.check_websocket_upgrade()
-        .map_err(|error| Refusal::bad_request(error.to_string()))?;
+    head.check_websocket_upgrade().map_err(|error| Refusal::bad_request(error.to_string()))?;
     if let Some(origin) = head.headers.get("origin") {
         // Playwright's clients send none; a page in some browser does, and means no good.
         let origin: String = origin.chars().take(80).collect();
@@ -244,20 +223,13 @@ fn serveable<R: Registry, W: Workers>(
 
 fn demand((kind, version): Served, wanted: Wanted) -> Demand {
     let sharing = if wanted.needs_own_launch() {
-        Sharing::Custom {
-            options: wanted.launch_options,
-            expose_network: wanted.expose_network,
-        }
+        Sharing::Custom { options: wanted.launch_options, expose_network: wanted.expose_network }
     } else if wanted.needs_own_browser() {
         Sharing::Alone
     } else {
         Sharing::Tenant(EVERYBODY.to_owned())
     };
-    Demand {
-        kind,
-        version,
-        sharing,
-    }
+    Demand { kind, version, sharing }
 }
 
 /// Waits for its turn and has the session opened; as often as a slot turns out to be gone.
@@ -285,16 +257,8 @@ async fn wait_and_open<R: Registry, W: Workers>(
                 (Err(Refusal::deadline_passed(stay.waited(), stay.ahead())), QueueResult::Timeout)
             }
         };
-        gateway
-            .metrics
-            .queue
-            .wait
-            .observe((served.0, result), stay.waited());
-        gateway
-            .metrics
-            .connect
-            .phase
-            .observe(ConnectPhase::Queue, began.elapsed());
+        gateway.metrics.queue.wait.observe((served.0, result), stay.waited());
+        gateway.metrics.connect.phase.observe(ConnectPhase::Queue, began.elapsed());
         if let Some(opened) = open(gateway, id, &head, demand, permit?).await? {
             return Ok(opened);
         }
@@ -310,24 +274,13 @@ async fn open<R: Registry, W: Workers>(
     permit: Permit,
 ) -> Result<Option<(String, Opened<W::Lease>)>, Refusal> {
     let (kind, version) = (demand.kind, demand.version);
-    let Some(worker) = gateway
-        .registry
-        .look(|fleet| fleet.choose(kind, version).cloned())
-    else {
+    let Some(worker) = gateway.registry.look(|fleet| fleet.choose(kind, version).cloned()) else {
         return Ok(None);
     };
     let began = Instant::now();
-    let ask = Ask {
-        session: id.clone(),
-        demand: demand.clone(),
-        handshake: head.clone(),
-    };
+    let ask = Ask { session: id.clone(), demand: demand.clone(), handshake: head.clone() };
     let opened = gateway.workers.open(&worker, ask, permit).await;
-    gateway
-        .metrics
-        .connect
-        .phase
-        .observe(ConnectPhase::Dial, began.elapsed());
+    gateway.metrics.connect.phase.observe(ConnectPhase::Dial, began.elapsed());
     match opened {
         Ok(opened) => Ok(Some((worker.to_string(), opened))),
         Err(OpenError::Busy) => Ok(None),
@@ -359,56 +312,24 @@ async fn run<R: Registry, W: Workers>(
     early: Bytes,
     started: Started<W::Lease>,
 ) {
-    let Started {
-        id,
-        served,
-        isolation,
-        worker,
-        opened,
-    } = started;
-    let Opened {
-        upstream,
-        mut response,
-        ending,
-        lease,
-    } = opened;
+    let Started { id, served, isolation, worker, opened } = started;
+    let Opened { upstream, mut response, ending, lease } = opened;
     let (name, value) = answer::debug_log(&id);
     response.headers.set(name, value);
     let began = Instant::now();
     if client.write_all(&response.to_bytes()).await.is_err() {
-        gateway
-            .metrics
-            .sessions
-            .ended
-            .inc((served.0, EndCause::ClientLost));
+        gateway.metrics.sessions.ended.inc((served.0, EndCause::ClientLost));
         return;
     }
-    let active = Active {
-        served,
-        isolation: isolation.as_str(),
-        worker,
-        began,
-        began_at: unix_seconds(),
-    };
+    let traffic = Arc::new(Counters::default());
+    let active = Active::new(served, isolation, worker, traffic.clone());
     let _listed = Listed::new(gateway, &id, active);
     tracing::info!(session = %id, browser = %served.0, playwright = %served.1, isolation = isolation.as_str(), "session started");
     let ended = Ended::new(ending, gateway.config.session_max_duration);
-    let outcome = relay(
-        gateway,
-        Socket::from(client).with_leftover(early),
-        upstream,
-        &ended,
-    )
-    .await;
+    let outcome =
+        relay(gateway, Socket::from(client).with_leftover(early), upstream, &traffic, &ended).await;
     drop(lease);
-    settle(
-        gateway,
-        &id,
-        served,
-        began.elapsed(),
-        &outcome,
-        ended.cause.get().copied(),
-    );
+    settle(gateway, &id, served, began.elapsed(), &outcome, ended.cause.get().copied());
 }
 
 /// The end that the grid brings about, if it does: by the worker's word or by the clock.
@@ -420,11 +341,7 @@ struct Ended {
 
 impl Ended {
     fn new(ending: oneshot::Receiver<Ending>, limit: Option<Duration>) -> Self {
-        Self {
-            told: ending.map(Result::ok).boxed().shared(),
-            limit,
-            cause: OnceLock::new(),
-        }
+        Self { told: ending.map(Result::ok).boxed().shared(), limit, cause: OnceLock::new() }
     }
 
     /// Resolves when the session is to be ended.
@@ -437,9 +354,9 @@ impl Ended {
         };
         let ending = match self.limit {
             None => told.await,
-            Some(limit) => tokio::time::timeout(limit, told)
-                .await
-                .unwrap_or_else(|_| Ending::too_long(limit)),
+            Some(limit) => {
+                tokio::time::timeout(limit, told).await.unwrap_or_else(|_| Ending::too_long(limit))
+            }
         };
         self.close_reason(ending)
     }
@@ -485,6 +402,7 @@ async fn relay<R, W>(
     gateway: &Inner<R, W>,
     client: Socket,
     upstream: Socket,
+    traffic: &Counters,
     ended: &Ended,
 ) -> Outcome {
     let config = &gateway.config;
@@ -494,16 +412,8 @@ async fn relay<R, W>(
         upstream_timeout: config.peer_timeout,
         ..RelayOptions::default()
     };
-    let counters = Counters::default();
-    flotilla_relay::relay(
-        client,
-        upstream,
-        &options,
-        &counters,
-        ended.decided(),
-        || ended.lost(),
-    )
-    .await
+    flotilla_relay::relay(client, upstream, &options, traffic, ended.decided(), || ended.lost())
+        .await
 }
 
 /// Counts the session's end.
@@ -519,22 +429,6 @@ fn settle<R, W>(
     let metrics = &gateway.metrics;
     metrics.sessions.ended.inc((served.0, cause));
     metrics.sessions.duration.observe(served.0, lasted);
-    metrics
-        .relay
-        .bytes
-        .add(Direction::ToBrowser, outcome.up.bytes);
-    metrics
-        .relay
-        .bytes
-        .add(Direction::ToClient, outcome.down.bytes);
-    metrics
-        .relay
-        .messages
-        .add(Direction::ToBrowser, outcome.up.messages);
-    metrics
-        .relay
-        .messages
-        .add(Direction::ToClient, outcome.down.messages);
     metrics.relay.closes.inc(closed_by(outcome));
     tracing::info!(
         session = %id,
