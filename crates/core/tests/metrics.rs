@@ -4,11 +4,11 @@
 
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flotilla_core::BrowserKind;
 use flotilla_core::metrics::{
-    ConnectPhase, Direction, Metrics, ProbePhase, Probed, Process, StartResult,
+    ConnectPhase, Direction, Metrics, ProbePhase, Probed, ProcFiles, Process, StartResult,
 };
 use flotilla_core::status::Status;
 
@@ -23,18 +23,10 @@ fn promtool(page: &str) -> (bool, String) {
         .unwrap_or_else(|error| {
             panic!("promtool cannot be started ({error}). scripts/setup-tests.sh installs it")
         });
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(page.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    )
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
 }
 
 fn status() -> Status {
@@ -52,18 +44,9 @@ fn status() -> Status {
 fn busy_grid() -> String {
     let metrics = Metrics::default();
     let browser = BrowserKind::Chromium;
-    metrics
-        .connect
-        .seconds
-        .observe((browser, StartResult::NoCapacity), Duration::from_secs(55));
-    metrics
-        .connect
-        .phase
-        .observe(ConnectPhase::Dial, Duration::from_micros(300));
-    metrics
-        .relay
-        .bytes
-        .add(Direction::ToClient, u64::from(u32::MAX) * 1000);
+    metrics.connect.seconds.observe((browser, StartResult::NoCapacity), Duration::from_secs(55));
+    metrics.connect.phase.observe(ConnectPhase::Dial, Duration::from_micros(300));
+    metrics.relay.bytes.add(Direction::ToClient, u64::from(u32::MAX) * 1000);
     metrics.probe.record(Probed {
         browser,
         version: "1.65".parse().unwrap(),
@@ -91,8 +74,23 @@ fn prometheus_reads_the_page_and_has_nothing_to_say() {
 fn prometheus_would_notice_a_label_that_is_not_escaped() {
     let raw = busy_grid().replace("\\\"", "\"");
     let (ok, said) = promtool(&raw);
-    assert!(
-        !ok && said.contains("unexpected end of label value"),
-        "{said}"
-    );
+    assert!(!ok && said.contains("unexpected end of label value"), "{said}");
+}
+
+#[test]
+fn the_systems_own_files_describe_this_process() {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap();
+    let process = Process::from_proc(&ProcFiles {
+        stat: &read("/proc/self/stat"),
+        limits: &read("/proc/self/limits"),
+        system_stat: &read("/proc/stat"),
+        open_fds: std::fs::read_dir("/proc/self/fd").unwrap().count() as u64,
+        page_size: 4096,
+    })
+    .unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    // The system's start is known to a second only.
+    assert!((-2.0..600.0).contains(&(now - process.started_at)), "{process:?} at {now}");
+    assert!(process.resident_bytes > 500_000 && process.cpu_seconds < 600.0, "{process:?}");
+    assert!(process.open_fds >= 3 && process.max_fds >= process.open_fds, "{process:?}");
 }

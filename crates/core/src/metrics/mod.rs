@@ -21,7 +21,7 @@ pub use instrument::{Counter, Gauge, GaugeGuard, Histogram, Stopwatch};
 pub use label::{Label, LabelSet};
 pub use metric::{Metric, Type};
 pub use probe::{Probe, Probed};
-pub use process::Process;
+pub use process::{ProcFiles, Process};
 pub use words::{
     CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool, ProbePhase,
     ProbeResult, QueueResult, Route, RouteClass, StartResult, StatusCode, WorkerExit,
