@@ -2,11 +2,13 @@
 
 mod active;
 mod answer;
+mod ended;
 mod gateway;
 mod http;
 mod line;
 mod rewind;
 mod session;
+mod settle;
 mod workers;
 
 pub use gateway::{Gateway, GatewayConfig};

@@ -3,40 +3,32 @@
 //! Each phase holds what it took in a guard; leaving early, by a refusal or because the client
 //! has gone, gives everything back by dropping it.
 
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
-use flotilla_core::ending::{EndCause, Ending};
-use flotilla_core::metrics::{
-    CloseCode, ClosedBy, ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult,
-};
+use flotilla_core::ending::EndCause;
+use flotilla_core::metrics::{ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult};
 use flotilla_core::pool::{Demand, Sharing};
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
 use flotilla_core::wanted::{Handshake, Isolation, Wanted};
 use flotilla_core::{BrowserKind, Refusal, SessionId};
 use flotilla_relay::head::{HeadError, read_request_head};
-use flotilla_relay::{
-    CloseReason, Counters, EndedBy, How, Outcome, RelayOptions, RequestHead, Socket,
-};
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use flotilla_relay::{Counters, Outcome, RelayOptions, RequestHead, Socket};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 
 use crate::active::Active;
 use crate::answer;
+use crate::ended::Ended;
 use crate::gateway::{Gateway, Inner};
 use crate::line::Permit;
+use crate::settle::settle;
 use crate::workers::{Ask, OpenError, Opened, Workers};
 
 /// The tenant of everybody, as long as there are no API keys.
 pub const EVERYBODY: &str = "everybody";
-
-/// How long the worker may take to say why a browser's side vanished.
-const EXPLANATION_WITHIN: Duration = Duration::from_millis(500);
 
 /// Serves one connection from its first byte.
 pub(crate) async fn connection<R: Registry, W: Workers>(
@@ -329,53 +321,7 @@ async fn run<R: Registry, W: Workers>(
     let outcome =
         relay(gateway, Socket::from(client).with_leftover(early), upstream, &traffic, &ended).await;
     drop(lease);
-    settle(gateway, &id, served, began.elapsed(), &outcome, ended.cause.get().copied());
-}
-
-/// The end that the grid brings about, if it does: by the worker's word or by the clock.
-struct Ended {
-    told: Shared<BoxFuture<'static, Option<Ending>>>,
-    limit: Option<Duration>,
-    cause: OnceLock<EndCause>,
-}
-
-impl Ended {
-    fn new(ending: oneshot::Receiver<Ending>, limit: Option<Duration>) -> Self {
-        Self { told: ending.map(Result::ok).boxed().shared(), limit, cause: OnceLock::new() }
-    }
-
-    /// Resolves when the session is to be ended.
-    async fn decided(&self) -> CloseReason {
-        let told = async {
-            match self.told.clone().await {
-                Some(ending) => ending,
-                None => std::future::pending().await,
-            }
-        };
-        let ending = match self.limit {
-            None => told.await,
-            Some(limit) => {
-                tokio::time::timeout(limit, told).await.unwrap_or_else(|_| Ending::too_long(limit))
-            }
-        };
-        self.close_reason(ending)
-    }
-
-    /// Why the browser's side vanished: the worker knows in a moment.
-    async fn lost(&self) -> CloseReason {
-        let told = tokio::time::timeout(EXPLANATION_WITHIN, self.told.clone()).await;
-        let ending = told
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| Ending::browser_died("browser", "its connection broke"));
-        self.close_reason(ending)
-    }
-
-    fn close_reason(&self, ending: Ending) -> CloseReason {
-        // The first cause stays: what follows it is its consequence.
-        let _ = self.cause.set(ending.cause);
-        CloseReason::new(ending.code, ending.reason)
-    }
+    settle(&gateway.metrics, &id, served, began.elapsed(), &outcome, ended.cause());
 }
 
 /// Shows the session as active for as long as it lives.
@@ -414,57 +360,4 @@ async fn relay<R, W>(
     };
     flotilla_relay::relay(client, upstream, &options, traffic, ended.decided(), || ended.lost())
         .await
-}
-
-/// Counts the session's end.
-fn settle<R, W>(
-    gateway: &Inner<R, W>,
-    id: &SessionId,
-    served: Served,
-    lasted: Duration,
-    outcome: &Outcome,
-    decided: Option<EndCause>,
-) {
-    let cause = decided.unwrap_or_else(|| cause(outcome));
-    let metrics = &gateway.metrics;
-    metrics.sessions.ended.inc((served.0, cause));
-    metrics.sessions.duration.observe(served.0, lasted);
-    metrics.relay.closes.inc(closed_by(outcome));
-    tracing::info!(
-        session = %id,
-        cause = cause.as_str(),
-        seconds = lasted.as_secs_f64(),
-        bytes_to_browser = outcome.up.bytes,
-        bytes_to_client = outcome.down.bytes,
-        messages_to_browser = outcome.up.messages,
-        messages_to_client = outcome.down.messages,
-        "session ended"
-    );
-}
-
-/// The cause of an end that the grid did not decide on.
-fn cause(outcome: &Outcome) -> EndCause {
-    match (outcome.ended_by, &outcome.how) {
-        (_, How::Violation(_)) => EndCause::ProtocolError,
-        (EndedBy::Client, How::Close(_)) => EndCause::ClientClose,
-        (EndedBy::Client, _) => EndCause::ClientLost,
-        // A browser's server closes only when its browser has gone.
-        (EndedBy::Upstream, How::Timeout) => EndCause::WorkerLost,
-        (EndedBy::Upstream, _) => EndCause::WorkerCrash,
-        (EndedBy::Relay, _) => EndCause::Operator,
-    }
-}
-
-fn closed_by(outcome: &Outcome) -> (ClosedBy, CloseCode) {
-    let by = match outcome.ended_by {
-        EndedBy::Client => ClosedBy::Client,
-        EndedBy::Upstream => ClosedBy::Worker,
-        EndedBy::Relay => ClosedBy::Gateway,
-    };
-    let code = match &outcome.how {
-        How::Close(close) => close.code,
-        How::Asked(reason) => Some(reason.code),
-        _ => outcome.told_client.as_ref().map(|reason| reason.code),
-    };
-    (by, code.into())
 }

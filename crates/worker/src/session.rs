@@ -189,3 +189,6 @@ impl OpenError {
         matches!(self, Self::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)))
     }
 }
+
+#[cfg(test)]
+mod tests;

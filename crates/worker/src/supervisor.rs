@@ -74,7 +74,11 @@ type Granting = oneshot::Sender<Result<Granted, AdmitError>>;
 
 #[derive(Debug)]
 pub(crate) enum Command {
-    Admit { session: SessionId, demand: Demand, reply: oneshot::Sender<Result<Admitted, AdmitError>> },
+    Admit {
+        session: SessionId,
+        demand: Demand,
+        reply: oneshot::Sender<Result<Admitted, AdmitError>>,
+    },
     Closed(SessionId),
     Inspect(oneshot::Sender<WorkerStatus>),
     Drain,
