@@ -102,10 +102,11 @@ class Browser {
     const limit = timeout || LAUNCH_TIMEOUT_MS;
     // Serving a browser closes the others of the same Playwright object: each gets its own.
     const launcher = new playwright.Server({ mode: 'default', unsafe: true, path, maxConnections: Infinity });
+    const complaints = listenTo(launcher._playwright[kind]);
     const launching = launcher._initLaunchBrowserMode(kind, exposeNetwork || undefined, this.options(options, limit), this.id);
-    launching.catch(() => {});
     const { preLaunchedBrowser, socksProxy } =
-      await within(limit + 2_000, launching, `the browser did not start within ${limit} ms`);
+      await within(limit + 2_000, launching, `the browser did not start within ${limit} ms`)
+        .catch(e => { throw new Error([shorten(e), ...complaints].join('\n')); });
     this.browser = preLaunchedBrowser;
     this.socks = socksProxy;
     this.watch(preLaunchedBrowser.options.browserProcess.process);
@@ -265,6 +266,24 @@ class Browser {
     // Its clients are being told by Playwright that the browser is closed; who does not listen is cut.
     setTimeout(() => ws?._wsServer?.clients.forEach(client => client.terminate()), 1_000).unref();
   }
+}
+
+// What a browser that is being launched prints on its stderr, the last lines of it. Playwright's
+// error alone says no more than that it is gone.
+function listenTo(type) {
+  const complaints = [];
+  const launch = type.launch;
+  type.launch = (progress, options) => {
+    const log = progress.log;
+    progress.log = line => {
+      const complaint = /^\s*\[pid=\d+\]\[err\] (.*)/.exec(line);
+      if (complaint && complaints.push(complaint[1]) > 8)
+        complaints.shift();
+      return log(line);
+    };
+    return launch.call(type, progress, options);
+  };
+  return complaints;
 }
 
 function sessionOf(request) {

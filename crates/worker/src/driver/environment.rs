@@ -22,15 +22,8 @@ const NAMES: [&str; 14] = [
     "NODE_EXTRA_CA_CERTS",
 ];
 
-const PREFIXES: [&str; 7] = [
-    "LC_",
-    "XDG_",
-    "FONTCONFIG_",
-    "SSL_CERT_",
-    "MOZ_",
-    "LIBGL_",
-    "PLAYWRIGHT_",
-];
+const PREFIXES: [&str; 7] =
+    ["LC_", "XDG_", "FONTCONFIG_", "SSL_CERT_", "MOZ_", "LIBGL_", "PLAYWRIGHT_"];
 
 const PROXIES: [&str; 4] = ["http_proxy", "https_proxy", "no_proxy", "all_proxy"];
 
@@ -56,12 +49,7 @@ mod tests {
         for name in ["PATH", "LC_ALL", "HTTPS_PROXY", "MOZ_LOG"] {
             assert!(is_passed(name), "{name}");
         }
-        for name in [
-            "REDIS_URL",
-            "FLOTILLA_KEYS",
-            "PORT",
-            "AWS_SECRET_ACCESS_KEY",
-        ] {
+        for name in ["REDIS_URL", "FLOTILLA_KEYS", "PORT", "AWS_SECRET_ACCESS_KEY"] {
             assert!(!is_passed(name), "{name}");
         }
     }

@@ -20,13 +20,8 @@ pub(super) type Fields = Map<String, Value>;
 /// What the supervisor is asked for.
 #[derive(Debug)]
 pub(super) enum Order {
-    Call {
-        request: Request,
-        reply: oneshot::Sender<Result<Fields, Refused>>,
-    },
-    Kill {
-        why: String,
-    },
+    Call { request: Request, reply: oneshot::Sender<Result<Fields, Refused>> },
+    Kill { why: String },
     Stop,
 }
 
@@ -69,12 +64,7 @@ impl Driver {
         ready: watch::Receiver<bool>,
         shared: Arc<Shared>,
     ) -> Self {
-        Self {
-            version,
-            orders,
-            ready,
-            shared,
-        }
+        Self { version, orders, ready, shared }
     }
 
     pub(super) fn version(&self) -> PlaywrightVersion {
@@ -122,10 +112,7 @@ impl Driver {
     }
 
     async fn doubt(&self) {
-        if timeout(PING_LIMIT, self.ask(Request::Ping {}))
-            .await
-            .is_err()
-        {
+        if timeout(PING_LIMIT, self.ask(Request::Ping {})).await.is_err() {
             let why = format!("it answered nothing for {} s", PING_LIMIT.as_secs());
             // It may have ended meanwhile.
             let _ = self.orders.send(Order::Kill { why });
@@ -178,12 +165,7 @@ pub(super) struct State {
 
 impl Default for State {
     fn default() -> Self {
-        Self {
-            pid: None,
-            browsers: BTreeMap::new(),
-            idle_since: Instant::now(),
-            ended: None,
-        }
+        Self { pid: None, browsers: BTreeMap::new(), idle_since: Instant::now(), ended: None }
     }
 }
 
@@ -196,7 +178,9 @@ struct Stage {
 impl State {
     /// Enters a browser that is about to be launched; `false` when the name is taken.
     pub(super) fn enter(&mut self, browser: BrowserId) -> bool {
-        self.browsers.insert(browser, Stage::default()).is_none()
+        let free = !self.browsers.contains_key(&browser);
+        self.browsers.entry(browser).or_default();
+        free
     }
 
     pub(super) fn has(&self, browser: &BrowserId) -> bool {
@@ -217,11 +201,7 @@ impl State {
 
     /// Forgets a browser that did not come up.
     pub(super) fn failed(&mut self, browser: &BrowserId) {
-        if self
-            .browsers
-            .get(browser)
-            .is_some_and(|stage| !stage.launched)
-        {
+        if self.browsers.get(browser).is_some_and(|stage| !stage.launched) {
             self.browsers.remove(browser);
             self.idle_since = Instant::now();
         }

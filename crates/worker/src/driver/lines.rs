@@ -15,11 +15,7 @@ pub(super) struct Lines<R> {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     pub(super) fn new(reader: R, limit: usize) -> Self {
-        Self {
-            reader: BufReader::new(reader),
-            limit,
-            line: Vec::new(),
-        }
+        Self { reader: BufReader::new(reader), limit, line: Vec::new() }
     }
 
     /// The next line; `None` at the end of the stream. Cancelling it loses nothing.

@@ -272,20 +272,14 @@ impl DriverLauncher {
         let (request, endpoint) = self.request(spec, installed)?;
         let limit = Duration::from_millis(request.timeout) + LAUNCH_SLACK;
         let driver = self.enter(spec, installed)?;
-        let mut unfinished = Unfinished {
-            driver: &driver,
-            browser: Some(&spec.browser),
-        };
+        let mut unfinished = Unfinished { driver: &driver, browser: Some(&spec.browser) };
         let answer = driver.call(Request::Launch(request), limit).await;
         let fields = answer.map_err(|error| error.into_launch_error(version))?;
         let answer: LaunchAnswer = serde_json::from_value(Value::Object(fields))
             .map_err(|error| LaunchError::Failed(format!("the driver's answer: {error}")))?;
         unfinished.browser = None;
-        let launched = Launched {
-            pid: answer.pid,
-            browser_version: answer.browser_version,
-            endpoint,
-        };
+        let launched =
+            Launched { pid: answer.pid, browser_version: answer.browser_version, endpoint };
         Ok((launched, answer.warm.unwrap_or_default()))
     }
 
@@ -315,10 +309,7 @@ impl Launcher for DriverLauncher {
     async fn launch(&self, spec: LaunchSpec) -> Result<Launched, LaunchError> {
         let version = spec.version;
         let installed = self.catalogue.get(version);
-        let installed = installed.ok_or(LaunchError::NotInstalled {
-            kind: spec.kind,
-            version,
-        })?;
+        let installed = installed.ok_or(LaunchError::NotInstalled { kind: spec.kind, version })?;
         let (launched, warm) = self.launch_from(installed, &spec).await?;
         tracing::info!(
             browser = %spec.browser, kind = %spec.kind, %version, pid = launched.pid,
@@ -332,9 +323,7 @@ impl Launcher for DriverLauncher {
             return;
         };
         driver.shared().closing(browser);
-        let request = Request::Close {
-            browser: browser.clone(),
-        };
+        let request = Request::Close { browser: browser.clone() };
         if let Err(error) = driver.call(request, CLOSE_LIMIT).await {
             tracing::warn!(%browser, ?error, "browser not closed in order");
         }
@@ -344,10 +333,7 @@ impl Launcher for DriverLauncher {
         let Some(driver) = self.owner(browser) else {
             return;
         };
-        let request = Request::Release {
-            browser: browser.clone(),
-            session: session.to_owned(),
-        };
+        let request = Request::Release { browser: browser.clone(), session: session.to_owned() };
         if let Err(error) = driver.call(request, RELEASE_LIMIT).await {
             tracing::warn!(%browser, session, ?error, "session not disposed in order");
         }
@@ -379,18 +365,12 @@ fn is_for_the_pool(spec: &LaunchSpec) -> bool {
 fn timeout_ms(options: &BTreeMap<String, Value>, default: Duration) -> u64 {
     let asked = options.get("timeout").and_then(Value::as_u64);
     let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
-    asked
-        .filter(|&ms| ms > 0)
-        .map_or(default, |ms| ms.min(default))
+    asked.filter(|&ms| ms > 0).map_or(default, |ms| ms.min(default))
 }
 
 fn status(driver: &Driver) -> DriverStatus {
     let shared = driver.shared();
-    DriverStatus {
-        version: driver.version(),
-        pid: shared.pid,
-        browsers: shared.names(),
-    }
+    DriverStatus { version: driver.version(), pid: shared.pid, browsers: shared.names() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

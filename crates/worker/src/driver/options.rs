@@ -37,10 +37,7 @@ fn sandbox_works() -> bool {
     !(rustix::process::geteuid().is_root()
         || is("/proc/sys/user/max_user_namespaces", "0")
         || is("/proc/sys/kernel/unprivileged_userns_clone", "0")
-        || is(
-            "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-            "1",
-        ))
+        || is("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"))
 }
 
 /// The build to start and the options for Playwright, but for the executable's path.
@@ -90,15 +87,11 @@ fn choose<'a>(
 ) -> Result<&'a Build, LaunchError> {
     let builds: Vec<&Build> = installed.builds(spec.kind).collect();
     if builds.is_empty() {
-        return Err(LaunchError::NotInstalled {
-            kind: spec.kind,
-            version: spec.version,
-        });
+        return Err(LaunchError::NotInstalled { kind: spec.kind, version: spec.version });
     }
     let fitting = fitting(spec.kind, channel, headless);
-    let found = fitting
-        .iter()
-        .find_map(|&flavour| builds.iter().find(|build| build.flavour == flavour));
+    let found =
+        fitting.iter().find_map(|&flavour| builds.iter().find(|build| build.flavour == flavour));
     found.copied().ok_or_else(|| {
         let there: Vec<&str> = builds.iter().map(|build| build.flavour.as_str()).collect();
         let asked = match channel {
@@ -143,11 +136,7 @@ mod tests {
     use crate::provision::{Manifest, Probe, Source};
     use flotilla_core::launcher::BrowserId;
 
-    const AROUND: Surroundings = Surroundings {
-        headless: true,
-        sandbox: true,
-        display: true,
-    };
+    const AROUND: Surroundings = Surroundings { headless: true, sandbox: true, display: true };
 
     fn installed(flavours: &[Flavour]) -> Installed {
         let build = |&flavour| Build {
@@ -208,21 +197,15 @@ mod tests {
     #[test]
     fn what_cannot_be_had_is_refused_in_words() {
         let there = installed(&[Flavour::HeadlessShell]);
-        let why = |kind, options| {
-            plan(&there, &spec(kind, options), AROUND)
-                .unwrap_err()
-                .to_string()
-        };
+        let why =
+            |kind, options| plan(&there, &spec(kind, options), AROUND).unwrap_err().to_string();
         let chrome = why(BrowserKind::Chromium, json!({"channel": "chrome"}));
         assert!(chrome.contains("\"chrome\" needs a chromium that this worker does not have"));
         assert!(chrome.contains("it has headless-shell"), "{chrome}");
         let headed = why(BrowserKind::Chromium, json!({"headless": false}));
         assert!(headed.starts_with("headless: false needs"), "{headed}");
         let firefox = why(BrowserKind::Firefox, json!({}));
-        assert_eq!(
-            firefox,
-            "firefox for Playwright 1.64 is not installed on this worker"
-        );
+        assert_eq!(firefox, "firefox for Playwright 1.64 is not installed on this worker");
         let path = why(BrowserKind::Chromium, json!({"executablePath": "/bin/sh"}));
         assert!(path.contains("not for a session to choose"), "{path}");
     }
@@ -231,10 +214,7 @@ mod tests {
     fn a_window_needs_a_display() {
         let there = installed(&[Flavour::Chromium]);
         let asked = spec(BrowserKind::Chromium, json!({"headless": false}));
-        let blind = Surroundings {
-            display: false,
-            ..AROUND
-        };
+        let blind = Surroundings { display: false, ..AROUND };
         let why = plan(&there, &asked, blind).unwrap_err().to_string();
         assert!(why.contains("xvfb-run"), "{why}");
     }

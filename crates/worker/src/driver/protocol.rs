@@ -78,30 +78,11 @@ pub(super) struct WarmAnswer {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Event {
-    Ready {
-        protocol: u32,
-        playwright: String,
-        node: String,
-    },
-    SessionOpen {
-        browser: BrowserId,
-        session: String,
-    },
-    SessionDisposed {
-        browser: BrowserId,
-        session: String,
-        ms: f64,
-    },
-    BrowserExited {
-        browser: BrowserId,
-        code: Option<i32>,
-        signal: Option<String>,
-        expected: bool,
-    },
-    Log {
-        level: String,
-        message: String,
-    },
+    Ready { protocol: u32, playwright: String, node: String },
+    SessionOpen { browser: BrowserId, session: String },
+    SessionDisposed { browser: BrowserId, session: String, ms: f64 },
+    BrowserExited { browser: BrowserId, code: Option<i32>, signal: Option<String>, expected: bool },
+    Log { level: String, message: String },
 }
 
 #[cfg(test)]
@@ -110,14 +91,8 @@ mod tests {
 
     #[test]
     fn a_request_is_one_flat_object() {
-        let request = Request::Release {
-            browser: BrowserId("b1".into()),
-            session: "s1".into(),
-        };
-        let line = serde_json::to_value(Numbered {
-            id: 7,
-            request: &request,
-        });
+        let request = Request::Release { browser: BrowserId("b1".into()), session: "s1".into() };
+        let line = serde_json::to_value(Numbered { id: 7, request: &request });
         assert_eq!(
             line.unwrap(),
             serde_json::json!({"id": 7, "do": "release", "browser": "b1", "session": "s1"})

@@ -130,13 +130,9 @@ impl Supervisor {
         drop(inbox);
         let status = end(&mut child, patience).await;
         // Its pipe may have heirs: their words are not waited for.
-        let words = timeout(END_LIMIT, words)
-            .await
-            .map(Result::unwrap_or_default);
+        let words = timeout(END_LIMIT, words).await.map(Result::unwrap_or_default);
         let words = words.unwrap_or_default();
-        self.why
-            .take()
-            .unwrap_or_else(|| last_words(status, &words))
+        self.why.take().unwrap_or_else(|| last_words(status, &words))
     }
 
     fn obey(&mut self, order: Option<Order>, requests: &mut Option<mpsc::UnboundedSender<String>>) {
@@ -147,10 +143,7 @@ impl Supervisor {
                 let about = About::of(&request);
                 self.pending.insert(id, Pending { about, reply });
                 // Serializing plain words and numbers cannot fail.
-                let line = serde_json::to_string(&Numbered {
-                    id,
-                    request: &request,
-                });
+                let line = serde_json::to_string(&Numbered { id, request: &request });
                 if let (Ok(line), Some(requests)) = (line, requests.as_ref()) {
                     // A closed pipe is seen on the other one.
                     let _ = requests.send(line + "\n");
@@ -190,9 +183,7 @@ impl Supervisor {
             (About::Close(browser), None) => self.shared.lock().failed(browser),
             _ => {}
         }
-        let result = answer
-            .error
-            .map_or(Ok(answer.fields), |error| Err(Refused(error)));
+        let result = answer.error.map_or(Ok(answer.fields), |error| Err(Refused(error)));
         // The asker may have given up.
         let _ = pending.reply.send(result);
     }
@@ -200,27 +191,14 @@ impl Supervisor {
     fn told(&mut self, event: Event) {
         let version = self.version;
         match event {
-            Event::Ready {
-                protocol,
-                playwright,
-                node,
-            } => self.ready(protocol, &playwright, &node),
+            Event::Ready { protocol, playwright, node } => self.ready(protocol, &playwright, &node),
             Event::SessionOpen { browser, session } => {
                 tracing::debug!(%browser, session, "session opened in its browser");
             }
-            Event::SessionDisposed {
-                browser,
-                session,
-                ms,
-            } => {
+            Event::SessionDisposed { browser, session, ms } => {
                 tracing::debug!(%browser, session, ms, "contexts disposed");
             }
-            Event::BrowserExited {
-                browser,
-                code,
-                signal,
-                expected,
-            } => {
+            Event::BrowserExited { browser, code, signal, expected } => {
                 if self.shared.lock().exited(&browser) {
                     self.tell_exit(browser, exit_words(code, signal.as_deref()), expected);
                 }
@@ -245,11 +223,7 @@ impl Supervisor {
     }
 
     fn tell_exit(&self, browser: BrowserId, why: String, expected: bool) {
-        let exited = LauncherEvent::BrowserExited {
-            browser,
-            why,
-            expected,
-        };
+        let exited = LauncherEvent::BrowserExited { browser, why, expected };
         // Nobody listens any more when the launcher is gone.
         let _ = self.events.send(exited);
     }

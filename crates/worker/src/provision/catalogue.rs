@@ -41,8 +41,7 @@ impl Installed {
     /// The kinds that are served with it.
     pub fn kinds(&self) -> Vec<BrowserKind> {
         let all = BrowserKind::ALL.into_iter();
-        all.filter(|&kind| self.builds(kind).next().is_some())
-            .collect()
+        all.filter(|&kind| self.builds(kind).next().is_some()).collect()
     }
 }
 
@@ -57,10 +56,7 @@ impl Catalogue {
                 installed.insert(one.manifest.version(), one);
             }
         }
-        Ok(Self {
-            data: data.to_owned(),
-            installed,
-        })
+        Ok(Self { data: data.to_owned(), installed })
     }
 
     /// Every installation under `data`, served or not, the oldest first.
@@ -70,10 +66,7 @@ impl Catalogue {
 
     /// A catalogue that serves nothing.
     pub fn empty(data: &Path) -> Self {
-        Self {
-            data: data.to_owned(),
-            installed: BTreeMap::new(),
-        }
+        Self { data: data.to_owned(), installed: BTreeMap::new() }
     }
 
     /// The data directory that was read.
@@ -116,8 +109,7 @@ impl Catalogue {
         let has_it = |one: &&Installed| one.kinds().contains(&browser);
         let mut newest_first = self.installed.values().rev();
         let best = newest_first.clone().find(has_it);
-        best.or_else(|| newest_first.next())
-            .map(|one| one.manifest.version())
+        best.or_else(|| newest_first.next()).map(|one| one.manifest.version())
     }
 
     /// Serves only these kinds and versions; an empty list means all.

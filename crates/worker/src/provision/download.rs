@@ -186,9 +186,6 @@ mod tests {
     fn the_downloads_host_is_read_from_its_address() {
         let address = host_and_port("https://cdn.playwright.dev/builds/x.zip");
         assert_eq!(address, Some(("cdn.playwright.dev", 443)));
-        assert_eq!(
-            host_and_port("http://mirror:8000/x"),
-            Some(("mirror", 8000))
-        );
+        assert_eq!(host_and_port("http://mirror:8000/x"), Some(("mirror", 8000)));
     }
 }

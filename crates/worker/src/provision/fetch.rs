@@ -31,10 +31,7 @@ struct Engines {
 impl Package {
     /// Reads the `package.json` of a folder of playwright-core.
     pub(super) fn read(core: &Path) -> Result<Self, InstallError> {
-        let not = |why: String| InstallError::NotPlaywright {
-            dir: core.to_owned(),
-            why,
-        };
+        let not = |why: String| InstallError::NotPlaywright { dir: core.to_owned(), why };
         let text = fs::read(core.join("package.json"))
             .map_err(|error| not(format!("its package.json: {error}")))?;
         let package: Self =
@@ -78,18 +75,8 @@ pub(super) async fn npm(wanted: &Wanted, dir: &Path) -> Result<(), InstallError>
     let npm = on_path("npm").ok_or(InstallError::NoNpm)?;
     let mut command = Command::new(npm);
     command
-        .args([
-            "install",
-            "--ignore-scripts",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-        ])
-        .args([
-            "--no-package-lock",
-            "--no-update-notifier",
-            "--loglevel=error",
-        ])
+        .args(["install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund"])
+        .args(["--no-package-lock", "--no-update-notifier", "--loglevel=error"])
         .args(["--fetch-retries=1", "--fetch-timeout=60000", "--prefix"])
         .arg(dir)
         .arg(format!("playwright-core@{wanted}"))
@@ -104,13 +91,8 @@ pub(super) async fn npm(wanted: &Wanted, dir: &Path) -> Result<(), InstallError>
 }
 
 fn npm_error(wanted: &Wanted, output: &Output) -> InstallError {
-    const OFFLINE: [&str; 5] = [
-        "ENOTFOUND",
-        "EAI_AGAIN",
-        "ECONNREFUSED",
-        "ETIMEDOUT",
-        "ENETUNREACH",
-    ];
+    const OFFLINE: [&str; 5] =
+        ["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREACH"];
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let offline = OFFLINE.iter().any(|code| text.contains(code));
     let missing = text.contains("ETARGET") || text.contains("E404");
@@ -121,28 +103,23 @@ fn npm_error(wanted: &Wanted, output: &Output) -> InstallError {
         (_, true) => ". `npm view playwright-core versions` lists what there is",
         _ => "",
     };
-    let said = text
-        .lines()
-        .map(|line| line.trim_start_matches("npm error").trim());
-    let why: Vec<&str> = said
-        .filter(|line| !line.is_empty() && !line.contains("complete log of this run"))
-        .take(3)
-        .collect();
-    InstallError::Npm {
-        wanted: wanted.to_string(),
-        why: why.join("; "),
-        hint,
-    }
+    InstallError::Npm { wanted: wanted.to_string(), why: npm_words(&text), hint }
+}
+
+/// The line of npm's error that says what happened: after those that only carry codes.
+fn npm_words(text: &str) -> String {
+    const CODES: [&str; 4] = ["code", "errno", "syscall", "A complete log"];
+    let lines = text.lines().map(|line| line.trim_start_matches("npm error").trim());
+    let mut telling =
+        lines.filter(|line| !line.is_empty() && !CODES.iter().any(|code| line.starts_with(code)));
+    let line = telling.next().unwrap_or("it gave no reason");
+    line.trim_end_matches('.').to_owned()
 }
 
 /// The folder of playwright-core that `--from` means: itself, or the one in its `node_modules`.
 pub(super) fn core_in(dir: &Path) -> PathBuf {
     let inside = dir.join("node_modules/playwright-core");
-    if inside.is_dir() {
-        inside
-    } else {
-        dir.to_owned()
-    }
+    if inside.is_dir() { inside } else { dir.to_owned() }
 }
 
 /// Copies a folder of playwright-core to where npm would have put it.
@@ -181,12 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn npms_reason_is_found_among_its_codes() {
+        let text = "npm error code ENOTFOUND\nnpm error syscall getaddrinfo\n\
+                    npm error network request to https://nowhere/x failed, reason: nope.\n";
+        let why = "network request to https://nowhere/x failed, reason: nope";
+        assert_eq!(npm_words(text), why);
+    }
+
+    #[test]
     fn another_folder_is_refused_in_words() {
         let error = Package::read(Path::new("/nonexistent")).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("/nonexistent is not a folder of playwright-core")
-        );
+        assert!(error.to_string().starts_with("/nonexistent is not a folder of playwright-core"));
     }
 }

@@ -84,34 +84,23 @@ impl Installer {
         self.sweep();
         if let Some(present) = self.present(request) {
             progress(Step::Present(present.manifest.full_version()));
-            return self
-                .complete(present.dir, present.manifest, request, &node, progress)
-                .await;
+            return self.complete(present.dir, present.manifest, request, &node, progress).await;
         }
         let half = Half::create(&self.root())?;
         let from = self.fetch(request, &half.0, progress).await?;
         let core = half.0.join("node_modules/playwright-core");
         let package = Package::read(&core)?;
         package.check_node(&node).await?;
-        let manifest = Manifest {
-            playwright: package.version,
-            from,
-            browsers: Vec::new(),
-        };
+        let manifest = Manifest { playwright: package.version, from, browsers: Vec::new() };
         let version = manifest.playwright.to_string();
-        let done = self
-            .complete(half.0.clone(), manifest, request, &node, progress)
-            .await?;
+        let done = self.complete(half.0.clone(), manifest, request, &node, progress).await?;
         half.keep(&self.root().join(version), done)
     }
 
     /// What [`Self::install`] would try for each kind, without fetching anything.
     pub fn candidates(kinds: &[BrowserKind]) -> Vec<(BrowserKind, Vec<PathBuf>)> {
         let programs = |kind| system::browsers(kind).into_iter().map(|(_, path)| path);
-        kinds
-            .iter()
-            .map(|&kind| (kind, programs(kind).collect()))
-            .collect()
+        kinds.iter().map(|&kind| (kind, programs(kind).collect())).collect()
     }
 
     /// The installation that makes fetching needless: the very version, or, when only a minor is
@@ -123,8 +112,7 @@ impl Installer {
             _ => return None,
         };
         let all = installations(&self.data).ok()?;
-        all.into_iter()
-            .find(|one| one.manifest.playwright == wanted)
+        all.into_iter().find(|one| one.manifest.playwright == wanted)
     }
 
     async fn fetch(
@@ -149,9 +137,7 @@ impl Installer {
             });
         }
         let from = core.display().to_string();
-        progress(Step::Fetching(format!(
-            "playwright-core {found} from {from}"
-        )));
+        progress(Step::Fetching(format!("playwright-core {found} from {from}")));
         fetch::copy(&core, half).map_err(InstallError::io(format!("copying {from}")))?;
         Ok(from)
     }
@@ -167,17 +153,11 @@ impl Installer {
     ) -> Result<Installed, InstallError> {
         let core = dir.join("node_modules/playwright-core");
         let browsers = self.data.join("browsers");
-        let downloads = Downloads {
-            node,
-            core: &core,
-            browsers: &browsers,
-        };
+        let downloads = Downloads { node, core: &core, browsers: &browsers };
         let trials = Trials::new(self, &dir, &manifest)?;
         for &kind in &request.kinds {
             let found = find(kind, &downloads, progress).await;
-            manifest
-                .browsers
-                .retain(|build| build.flavour.kind() != kind);
+            manifest.browsers.retain(|build| build.flavour.kind() != kind);
             for build in found {
                 progress(Step::Trying(build.clone()));
                 let build = trials.run(build).await;
@@ -186,9 +166,7 @@ impl Installer {
             }
         }
         trials.end().await;
-        manifest
-            .write(&dir)
-            .map_err(InstallError::io(dir.display().to_string()))?;
+        manifest.write(&dir).map_err(InstallError::io(dir.display().to_string()))?;
         Ok(Installed { dir, manifest })
     }
 
@@ -196,9 +174,8 @@ impl Installer {
     pub async fn remove(&self, versions: &[FullVersion]) -> Result<(), InstallError> {
         let _lock = self.lock(&|_| {}).await?;
         let all = installations(&self.data).map_err(self.here())?;
-        let (gone, kept): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|one| versions.contains(&one.manifest.playwright));
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|one| versions.contains(&one.manifest.playwright));
         let used: Vec<PathBuf> = kept.iter().flat_map(|one| self.own_folders(one)).collect();
         for one in gone {
             let unused = self.own_folders(&one).into_iter();

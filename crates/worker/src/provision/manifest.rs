@@ -209,10 +209,7 @@ impl From<FullVersion> for String {
 impl fmt::Display for FullVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dash = if self.released { "" } else { "-" };
-        f.pad(&format!(
-            "{}.{}{dash}{}",
-            self.minor, self.patch, self.suffix
-        ))
+        f.pad(&format!("{}.{}{dash}{}", self.minor, self.patch, self.suffix))
     }
 }
 
@@ -222,14 +219,7 @@ mod tests {
 
     #[test]
     fn full_versions_are_ordered_as_npm_orders_them() {
-        let ordered = [
-            "1.9.0",
-            "1.55.1",
-            "1.64.0-beta-1",
-            "1.64.0",
-            "1.64.10",
-            "1.65.0",
-        ];
+        let ordered = ["1.9.0", "1.55.1", "1.64.0-beta-1", "1.64.0", "1.64.10", "1.65.0"];
         let parsed: Vec<FullVersion> = ordered.iter().map(|v| v.parse().unwrap()).collect();
         assert!(parsed.is_sorted());
         let shown: Vec<String> = parsed.iter().map(ToString::to_string).collect();

@@ -26,7 +26,5 @@ pub(super) fn find(data: &Path) -> Result<PathBuf, NodeError> {
 /// The first program of a name on the PATH.
 pub(super) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .find(|candidate| candidate.is_file())
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
 }

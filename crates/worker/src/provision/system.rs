@@ -35,9 +35,7 @@ pub(super) fn browsers(kind: BrowserKind) -> Vec<(Flavour, PathBuf)> {
 /// browser with its driver goes to the process that was started, so that must be the browser.
 fn real_program(path: &Path) -> PathBuf {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    script(&path)
-        .and_then(|text| child_of(&text))
-        .unwrap_or(path)
+    script(&path).and_then(|text| child_of(&text)).unwrap_or(path)
 }
 
 fn script(path: &Path) -> Option<String> {
@@ -63,10 +61,7 @@ mod tests {
 
     #[test]
     fn a_script_that_starts_a_child_gives_its_child() {
-        assert_eq!(
-            child_of("#!/bin/sh -e\n\n/bin/true \"$@\"\n"),
-            Some("/bin/true".into())
-        );
+        assert_eq!(child_of("#!/bin/sh -e\n\n/bin/true \"$@\"\n"), Some("/bin/true".into()));
         assert_eq!(child_of("#!/bin/sh\nexec /bin/true \"$@\"\n"), None);
         assert_eq!(child_of("#!/bin/sh\n/nonexistent/x \"$@\"\n"), None);
     }

@@ -41,22 +41,14 @@ impl Trials {
         let what = InstallError::io(format!("trying browsers in {}", config.run_root.display()));
         let nothing = Catalogue::empty(&installer.data);
         let (launcher, events) = DriverLauncher::new(config, nothing).map_err(what)?;
-        Ok(Self {
-            launcher,
-            _events: events,
-            dir: dir.to_owned(),
-            manifest: manifest.clone(),
-        })
+        Ok(Self { launcher, _events: events, dir: dir.to_owned(), manifest: manifest.clone() })
     }
 
     /// Launch, context, page, navigation, a script whose answer is checked.
     pub(super) async fn run(&self, build: Build) -> Build {
         let alone = Installed {
             dir: self.dir.clone(),
-            manifest: Manifest {
-                browsers: vec![build.clone()],
-                ..self.manifest.clone()
-            },
+            manifest: Manifest { browsers: vec![build.clone()], ..self.manifest.clone() },
         };
         let began = std::time::Instant::now();
         let tried = self.launcher.try_out(&alone, build.flavour.kind()).await;
