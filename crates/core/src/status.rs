@@ -37,10 +37,7 @@ pub struct Status {
 impl Status {
     /// Workers that may be given sessions now.
     pub fn available_workers(&self) -> usize {
-        self.workers
-            .iter()
-            .filter(|w| w.state == WorkerState::Available)
-            .count()
+        self.workers.iter().filter(|w| w.state == WorkerState::Available).count()
     }
 }
 
@@ -81,11 +78,7 @@ pub struct RegistryStatus {
 
 impl Default for RegistryStatus {
     fn default() -> Self {
-        Self {
-            kind: RegistryKind::Memory,
-            reachable: true,
-            latency_ms: None,
-        }
+        Self { kind: RegistryKind::Memory, reachable: true, latency_ms: None }
     }
 }
 
@@ -294,11 +287,7 @@ mod tests {
         for s in [GridState::Starting, GridState::Ready, GridState::Draining] {
             assert_eq!(wire(serde_json::to_value(s).unwrap()), s.as_str());
         }
-        for s in [
-            WorkerState::Starting,
-            WorkerState::Available,
-            WorkerState::Draining,
-        ] {
+        for s in [WorkerState::Starting, WorkerState::Available, WorkerState::Draining] {
             assert_eq!(wire(serde_json::to_value(s).unwrap()), s.as_str());
         }
         for s in [

@@ -6,6 +6,7 @@
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 
 /// Writes to stdout and stderr.
@@ -28,10 +29,7 @@ impl Printer {
 
     /// A printer that never colours.
     pub const fn plain() -> Self {
-        Self {
-            color_out: false,
-            color_err: false,
-        }
+        Self { color_out: false, color_err: false }
     }
 
     /// Whether stdout is shown in colour.
@@ -48,6 +46,15 @@ impl Printer {
     pub fn out_raw(self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Whether anybody can still read stdout: for commands that would go on without an end.
+    pub fn has_reader(self) -> bool {
+        let stdout = std::io::stdout();
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        // A pipe without a reader is in error; a poll that fails says nothing.
+        rustix::event::poll(&mut fds, Some(&Timespec::default())).is_err()
+            || !fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
     }
 
     /// Data for programs: one JSON document.
@@ -137,10 +144,7 @@ impl Table {
     /// A table with these headings and no rows.
     pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Align)>) -> Self {
         let columns = columns.into_iter().map(|(h, a)| (h.to_owned(), a));
-        Self {
-            columns: columns.collect(),
-            rows: Vec::new(),
-        }
+        Self { columns: columns.collect(), rows: Vec::new() }
     }
 
     /// One more row. Cells beyond the headings are left out; missing ones are empty.
@@ -150,8 +154,7 @@ impl Table {
 
     /// One more row, each cell with its look.
     pub fn painted_row(&mut self, cells: impl IntoIterator<Item = (String, Option<Paint>)>) {
-        self.rows
-            .push(cells.into_iter().take(self.columns.len()).collect());
+        self.rows.push(cells.into_iter().take(self.columns.len()).collect());
     }
 
     /// Whether there is no row.
@@ -162,11 +165,7 @@ impl Table {
     /// The lines, without a last newline and without blanks at the end of a line.
     pub fn render(&self, color: bool) -> String {
         let widths = self.widths();
-        let headings = self
-            .columns
-            .iter()
-            .map(|(h, _)| (h.clone(), Some(Paint::Strong)))
-            .collect();
+        let headings = self.columns.iter().map(|(h, _)| (h.clone(), Some(Paint::Strong))).collect();
         std::iter::once(&headings)
             .chain(&self.rows)
             .map(|row| self.line(row, &widths, color))
@@ -215,11 +214,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Table {
-        let mut table = Table::new([
-            ("BROWSER", Align::Left),
-            ("USED", Align::Right),
-            ("NOTE", Align::Left),
-        ]);
+        let mut table =
+            Table::new([("BROWSER", Align::Left), ("USED", Align::Right), ("NOTE", Align::Left)]);
         table.row(["chromium", "12", ""]);
         table.row(["firefox", "3", "cold"]);
         table
@@ -236,10 +232,7 @@ mod tests {
     #[test]
     fn colour_changes_no_width() {
         let mut table = sample();
-        table.painted_row([
-            ("webkit".to_owned(), Some(Paint::Bad)),
-            ("0".to_owned(), None),
-        ]);
+        table.painted_row([("webkit".to_owned(), Some(Paint::Bad)), ("0".to_owned(), None)]);
         let plain = table.render(false);
         let mut bare = table.render(true);
         for code in ["\x1b[1m", "\x1b[31;1m", "\x1b[0m"] {

@@ -24,17 +24,13 @@ door: connect, open a context and a page, navigate, evaluate, close. Each takes 
 
 Exit codes:
   0  healthy
-  1  degraded: some browser fails, or is not served though it was asked for, or the grid is not ready
+  1  degraded: some browser fails or is not served though it was asked for, no slot came free in
+     time, or the grid is not ready
   2  down: the grid does not answer, has no worker, or no browser works
   3  could not check: a wrong address or option, or not a Flotilla grid")]
 pub struct HealthCommand {
     /// The grid to check [default: the one that HOST and PORT name on this machine]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FLOTILLA_ENDPOINT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL", env = "FLOTILLA_ENDPOINT", hide_env_values = true)]
     pub endpoint: Option<String>,
     /// Only these browsers; one that is not served is a failure
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -111,11 +107,7 @@ impl Terminal {
             progress.set_style(style);
         }
         progress.enable_steady_tick(Duration::from_millis(120));
-        Self {
-            printer,
-            quiet,
-            progress,
-        }
+        Self { printer, quiet, progress }
     }
 
     fn finish(&self) {

@@ -29,12 +29,7 @@ Examples:
   flotilla run --endpoint ws://grid:8080 -- npx playwright test --workers 5")]
 pub struct RunCommand {
     /// The grid to use [default: one that is started for the command]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FLOTILLA_ENDPOINT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL", env = "FLOTILLA_ENDPOINT", hide_env_values = true)]
     pub endpoint: Option<String>,
     /// Let the grid's browsers reach addresses that this machine can, such as '*' or '<loopback>'
     #[arg(long, value_name = "PATTERN")]
@@ -108,9 +103,7 @@ fn forward(child: &Child, signal: Signal) {
 }
 
 fn code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
 }
 
@@ -157,10 +150,8 @@ mod tests {
     #[tokio::test]
     async fn sigterm_goes_on_to_the_command() {
         let ready = std::env::temp_dir().join(format!("flotilla-run-{}", std::process::id()));
-        let script = format!(
-            "trap 'exit 7' TERM; : > {}; while :; do sleep 0.05; done",
-            ready.display()
-        );
+        let script =
+            format!("trap 'exit 7' TERM; : > {}; while :; do sleep 0.05; done", ready.display());
         let command = shell(&script);
         let running = tokio::spawn(async move { run(&command).await });
         let seen = async {
@@ -168,9 +159,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), seen)
-            .await
-            .expect("the command starts");
+        tokio::time::timeout(Duration::from_secs(30), seen).await.expect("the command starts");
         // Handled by `exec`, which listened before the command could make its file.
         kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
         assert_eq!(running.await.unwrap(), ExitCode::from(7));

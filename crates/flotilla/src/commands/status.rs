@@ -25,12 +25,7 @@ Exit codes:
 A slot is taken when it is not free: a session has it, or its worker is draining.")]
 pub struct StatusCommand {
     /// The grid to ask [default: the one that HOST and PORT name on this machine]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "FLOTILLA_ENDPOINT",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL", env = "FLOTILLA_ENDPOINT", hide_env_values = true)]
     pub endpoint: Option<String>,
     /// Print all that the grid says about itself, as JSON
     #[arg(long)]
@@ -72,7 +67,7 @@ async fn watch(
 ) -> anyhow::Result<ExitCode> {
     let clear = !command.json && std::io::stdout().is_terminal();
     let mut code = COULD_NOT_ASK;
-    loop {
+    while printer.has_reader() {
         if clear {
             printer.out_raw("\x1b[H\x1b[2J");
         }
@@ -85,6 +80,7 @@ async fn watch(
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(code)),
         }
     }
+    Ok(ExitCode::from(code))
 }
 
 async fn once(
@@ -181,11 +177,7 @@ struct Document<'a> {
 
 impl<'a> Document<'a> {
     fn of(status: &'a Status) -> Self {
-        Self {
-            level: Level::of(status.slots),
-            taken_percent: percent(status.slots),
-            status,
-        }
+        Self { level: Level::of(status.slots), taken_percent: percent(status.slots), status }
     }
 }
 
@@ -207,9 +199,7 @@ fn heading(status: &Status, printer: Printer) -> String {
         GridState::Ready => printer.paint(Paint::Good, state),
         GridState::Starting | GridState::Draining => printer.paint(Paint::Warn, state),
     };
-    let Slots {
-        total, used, free, ..
-    } = status.slots;
+    let Slots { total, used, free, .. } = status.slots;
     let draining = match status.slots.draining {
         0 => String::new(),
         n => format!(", {n} draining"),
@@ -218,10 +208,7 @@ fn heading(status: &Status, printer: Printer) -> String {
     let level = printer.paint(paint, level);
     let waiting = match status.queue.depth {
         0 => String::new(),
-        _ => format!(
-            ", the first for {}",
-            in_words(status.queue.oldest_wait_seconds)
-        ),
+        _ => format!(", the first for {}", in_words(status.queue.oldest_wait_seconds)),
     };
     format!(
         "Grid   {} is {state}, version {}, up {}\n\
@@ -255,10 +242,7 @@ fn pools(status: &Status) -> Table {
             // Slots belong to no browser: a free one is free for each of them.
             (status.slots.free.to_string(), None),
             look(queued, Paint::Warn),
-            (
-                if pool.default { "default" } else { "" }.to_owned(),
-                Some(Paint::Dim),
-            ),
+            (if pool.default { "default" } else { "" }.to_owned(), Some(Paint::Dim)),
         ]);
     }
     table
@@ -293,12 +277,7 @@ mod tests {
     use super::*;
 
     fn slots(total: u32, free: u32) -> Slots {
-        Slots {
-            total,
-            used: total - free,
-            free,
-            draining: 0,
-        }
+        Slots { total, used: total - free, free, draining: 0 }
     }
 
     fn sample() -> Status {
@@ -330,22 +309,13 @@ mod tests {
             (5, 0, Level::Critical),
             (0, 0, Level::Critical),
         ] {
-            assert_eq!(
-                Level::of(slots(total, free)),
-                level,
-                "{free} of {total} free"
-            );
+            assert_eq!(Level::of(slots(total, free)), level, "{free} of {total} free");
         }
     }
 
     #[test]
     fn slots_of_a_draining_worker_are_not_to_be_had() {
-        let draining = Slots {
-            total: 5,
-            used: 0,
-            free: 0,
-            draining: 5,
-        };
+        let draining = Slots { total: 5, used: 0, free: 0, draining: 5 };
         assert_eq!(Level::of(draining), Level::Critical);
     }
 

@@ -96,9 +96,7 @@ async fn run(
     report.phases.push(lap(Phase::Context));
     session.goto(&page, &sum.page()).await?;
     report.phases.push(lap(Phase::Navigate));
-    let given = session
-        .evaluate(&page, "Number(document.title) + 1")
-        .await?;
+    let given = session.evaluate(&page, "Number(document.title) + 1").await?;
     sum.verify(&given)?;
     report.phases.push(lap(Phase::Evaluate));
     session.close_context(context).await?;
@@ -158,10 +156,7 @@ mod tests {
         assert!(sum.verify(&json!(43)).is_ok());
         for wrong in [json!(42), json!("43"), json!(null), json!("NaN")] {
             let error = sum.verify(&wrong).unwrap_err();
-            assert_eq!(
-                (error.kind(), error.phase()),
-                ("wrong_value", Phase::Evaluate)
-            );
+            assert_eq!((error.kind(), error.phase()), ("wrong_value", Phase::Evaluate));
         }
     }
 }

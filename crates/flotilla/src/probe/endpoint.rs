@@ -21,10 +21,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The host as a resolver wants it: an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
-        self.host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(&self.host)
+        self.host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&self.host)
     }
 
     /// The port, 80 where none was written.
@@ -85,10 +82,7 @@ impl FromStr for Endpoint {
         let host = uri.host().filter(|h| !h.is_empty());
         let authority = uri.authority().map_or("", |a| a.as_str());
         // A port that is no number would otherwise read as "none written".
-        let port_written = authority
-            .rsplit(']')
-            .next()
-            .is_some_and(|a| a.contains(':'));
+        let port_written = authority.rsplit(']').next().is_some_and(|a| a.contains(':'));
         if port_written && uri.port_u16().is_none() {
             return Err(InvalidEndpoint::Syntax);
         }

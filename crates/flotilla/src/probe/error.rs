@@ -143,11 +143,7 @@ fn said(words: &str) -> String {
     let frame = |c: char| c.is_whitespace() || ('\u{2500}'..='\u{257f}').contains(&c);
     let words: Vec<_> = words.split(frame).filter(|w| !w.is_empty()).collect();
     let words = words.join(" ");
-    if words.is_empty() {
-        words
-    } else {
-        format!(": {words}")
-    }
+    if words.is_empty() { words } else { format!(": {words}") }
 }
 
 #[cfg(test)]
@@ -177,12 +173,7 @@ mod tests {
     #[test]
     fn a_close_tells_code_and_reason_as_far_as_there_are_any() {
         let closed = |code, reason: &str| {
-            ProbeError::Closed {
-                phase: Phase::Evaluate,
-                code,
-                reason: reason.into(),
-            }
-            .to_string()
+            ProbeError::Closed { phase: Phase::Evaluate, code, reason: reason.into() }.to_string()
         };
         assert_eq!(
             closed(Some(1001), "Browser closed"),

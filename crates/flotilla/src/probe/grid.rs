@@ -48,10 +48,7 @@ impl AskError {
 pub async fn page(endpoint: &Endpoint, page: &str, within: Duration) -> Result<Answer, AskError> {
     let headers = [
         ("User-Agent".to_owned(), "flotilla".to_owned()),
-        (
-            "Accept".to_owned(),
-            "application/json, text/plain".to_owned(),
-        ),
+        ("Accept".to_owned(), "text/plain, */*".to_owned()),
     ];
     let target = endpoint.beneath(page);
     let answered = timeout(within, http::get(endpoint, &target, &headers)).await;
@@ -63,11 +60,7 @@ pub async fn status(endpoint: &Endpoint, within: Duration) -> Result<Status, Ask
     const PAGE: &str = "status.json";
     let answer = page(endpoint, PAGE, within).await?;
     if !answer.is_success() {
-        return Err(AskError::Refused {
-            page: PAGE,
-            status: answer.status,
-            reason: answer.reason,
-        });
+        return Err(AskError::Refused { page: PAGE, status: answer.status, reason: answer.reason });
     }
     let unreadable = |why| AskError::Unreadable { page: PAGE, why };
     serde_json::from_slice(&answer.body).map_err(unreadable)

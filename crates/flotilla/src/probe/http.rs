@@ -120,24 +120,15 @@ pub(super) async fn upgrade(
 }
 
 fn broken(endpoint: &Endpoint, why: io::Error) -> HttpError {
-    HttpError::Broken {
-        authority: endpoint.authority(),
-        why,
-    }
+    HttpError::Broken { authority: endpoint.authority(), why }
 }
 
 async fn dial(endpoint: &Endpoint) -> Result<TcpStream, HttpError> {
     let host = endpoint.host();
-    let unresolved = |why| HttpError::Resolve {
-        host: host.to_owned(),
-        why,
-    };
+    let unresolved = |why| HttpError::Resolve { host: host.to_owned(), why };
     let addresses = tokio::net::lookup_host((host, endpoint.port())).await;
     let addresses: Vec<_> = addresses.map_err(unresolved)?.collect();
-    let refused = |why| HttpError::Connect {
-        authority: endpoint.authority(),
-        why,
-    };
+    let refused = |why| HttpError::Connect { authority: endpoint.authority(), why };
     let stream = TcpStream::connect(&addresses[..]).await.map_err(refused)?;
     stream.set_nodelay(true).map_err(refused)?;
     Ok(stream)
@@ -248,9 +239,7 @@ async fn read_chunks(
             if size == 0 {
                 return Ok(body);
             }
-            let size = usize::try_from(size)
-                .ok()
-                .filter(|s| *s <= BODY_LIMIT - body.len());
+            let size = usize::try_from(size).ok().filter(|s| *s <= BODY_LIMIT - body.len());
             let size = size.ok_or_else(bad)?;
             raw = read_at_least(stream, raw, start + size + 2).await?;
             body.extend_from_slice(&raw[start..start + size]);
@@ -313,11 +302,7 @@ mod tests {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhello",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffff\r\nhello",
         ] {
-            assert!(
-                read(wire).await.is_err(),
-                "{:?}",
-                String::from_utf8_lossy(wire)
-            );
+            assert!(read(wire).await.is_err(), "{:?}", String::from_utf8_lossy(wire));
         }
     }
 

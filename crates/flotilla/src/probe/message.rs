@@ -18,10 +18,7 @@ pub(super) fn call(id: u64, guid: &str, method: &str, params: &Value) -> String 
 #[derive(Debug, PartialEq)]
 pub(super) enum Incoming {
     /// The end of a call: its result, or the server's words about why there is none.
-    Reply {
-        id: u64,
-        result: Result<Value, String>,
-    },
+    Reply { id: u64, result: Result<Value, String> },
     /// Something that happened to an object.
     Event(Value),
 }
@@ -135,18 +132,9 @@ mod tests {
     fn replies_and_events_are_told_apart() {
         assert_eq!(
             parse(r#"{"id":3,"result":{"a":1}}"#),
-            Some(Incoming::Reply {
-                id: 3,
-                result: Ok(json!({"a": 1}))
-            })
+            Some(Incoming::Reply { id: 3, result: Ok(json!({"a": 1})) })
         );
-        assert_eq!(
-            parse(r#"{"id":3}"#),
-            Some(Incoming::Reply {
-                id: 3,
-                result: Ok(Value::Null)
-            })
-        );
+        assert_eq!(parse(r#"{"id":3}"#), Some(Incoming::Reply { id: 3, result: Ok(Value::Null) }));
         assert!(parse("[]").is_none());
         assert!(parse("{").is_none());
         assert_eq!(event(r#"{"guid":"","method":"x"}"#)["method"], "x");
@@ -156,9 +144,7 @@ mod tests {
     fn an_error_is_the_servers_words_without_colour() {
         let text =
             r#"{"id":1,"error":{"error":{"name":"Error","message":"no \u001b[2mway\u001b[22m"}}}"#;
-        let Some(Incoming::Reply { result, .. }) = parse(text) else {
-            panic!("no reply")
-        };
+        let Some(Incoming::Reply { result, .. }) = parse(text) else { panic!("no reply") };
         assert_eq!(result, Err("no way".into()));
     }
 
@@ -172,20 +158,17 @@ mod tests {
         objects.learn(&browser("b1", "firefox"));
         objects.learn(&browser("b2", "chromium"));
         assert_eq!(objects.browser(), None);
-        objects.learn(
-            &json!({"method": "__create__", "params": {"type": "Playwright", "guid": "p",
-               "initializer": {"preLaunchedBrowser": {"guid": "b2"}}}}),
-        );
+        objects
+            .learn(&json!({"method": "__create__", "params": {"type": "Playwright", "guid": "p",
+               "initializer": {"preLaunchedBrowser": {"guid": "b2"}}}}));
         assert_eq!(objects.browser().unwrap().name, "chromium");
     }
 
     #[test]
     fn a_page_that_is_gone_is_forgotten() {
         let mut objects = Objects::default();
-        objects.learn(
-            &json!({"method": "__create__", "params": {"type": "Page", "guid": "page@1",
-               "initializer": {"mainFrame": {"guid": "frame@1"}}}}),
-        );
+        objects.learn(&json!({"method": "__create__", "params": {"type": "Page", "guid": "page@1",
+               "initializer": {"mainFrame": {"guid": "frame@1"}}}}));
         assert_eq!(objects.main_frame("page@1"), Some("frame@1"));
         objects.learn(&json!({"guid": "page@1", "method": "__dispose__", "params": {}}));
         assert_eq!(objects.main_frame("page@1"), None);

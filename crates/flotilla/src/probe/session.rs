@@ -100,9 +100,7 @@ impl Session {
         self.phase = Phase::Context;
         let browser = self.objects.browser().map(|b| b.guid.clone());
         let params = json!({"noDefaultViewport": false, "selectorEngines": []});
-        let result = self
-            .call(&browser.unwrap_or_default(), "newContext", params)
-            .await?;
+        let result = self.call(&browser.unwrap_or_default(), "newContext", params).await?;
         self.guid(&result["context"]).map(Context)
     }
 
@@ -112,9 +110,7 @@ impl Session {
         let result = self.call(&context.0, "newPage", json!({})).await?;
         let page = self.guid(&result["page"])?;
         match self.objects.main_frame(&page) {
-            Some(frame) => Ok(Page {
-                frame: frame.to_owned(),
-            }),
+            Some(frame) => Ok(Page { frame: frame.to_owned() }),
             None => Err(self.protocol("the server did not say which frame the page has")),
         }
     }
@@ -237,10 +233,7 @@ impl Session {
         match self.objects.browser() {
             None => Err(ProbeError::Handshake("it has no browser to give".into())),
             Some(browser) if browser.name == asked.as_str() => Ok(()),
-            Some(browser) => Err(ProbeError::WrongBrowser {
-                asked,
-                given: browser.name.clone(),
-            }),
+            Some(browser) => Err(ProbeError::WrongBrowser { asked, given: browser.name.clone() }),
         }
     }
 
@@ -250,17 +243,11 @@ impl Session {
     }
 
     fn timeout(&self) -> ProbeError {
-        ProbeError::Timeout {
-            phase: self.phase,
-            after: self.started.elapsed(),
-        }
+        ProbeError::Timeout { phase: self.phase, after: self.started.elapsed() }
     }
 
     fn protocol(&self, message: &str) -> ProbeError {
-        ProbeError::Protocol {
-            phase: self.phase,
-            message: message.to_owned(),
-        }
+        ProbeError::Protocol { phase: self.phase, message: message.to_owned() }
     }
 
     fn closed(&self, frame: Option<CloseFrame>) -> ProbeError {
@@ -286,10 +273,7 @@ impl Session {
             | WsError::ConnectionClosed
             | WsError::AlreadyClosed
             | WsError::Protocol(ResetWithoutClosingHandshake) => self.cut(),
-            other => ProbeError::WebSocket {
-                phase: self.phase,
-                message: other.to_string(),
-            },
+            other => ProbeError::WebSocket { phase: self.phase, message: other.to_string() },
         }
     }
 }

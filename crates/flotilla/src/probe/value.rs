@@ -46,18 +46,9 @@ mod tests {
             (json!({"v": "undefined"}), json!(null)),
             (json!({"v": "null"}), json!(null)),
             (json!({"v": "NaN"}), json!("NaN")),
-            (
-                json!({"a": [{"n": 1}, {"s": "y"}], "id": 1}),
-                json!([1, "y"]),
-            ),
-            (
-                json!({"o": [{"k": "p", "v": {"a": [], "id": 2}}], "id": 1}),
-                json!({"p": []}),
-            ),
-            (
-                json!({"e": {"m": "boom", "n": "Error", "s": ""}}),
-                json!("boom"),
-            ),
+            (json!({"a": [{"n": 1}, {"s": "y"}], "id": 1}), json!([1, "y"])),
+            (json!({"o": [{"k": "p", "v": {"a": [], "id": 2}}], "id": 1}), json!({"p": []})),
+            (json!({"e": {"m": "boom", "n": "Error", "s": ""}}), json!("boom")),
         ] {
             assert_eq!(parse(&wire), value, "{wire}");
         }

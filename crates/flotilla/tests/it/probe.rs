@@ -46,9 +46,7 @@ impl Server {
             .spawn()
             .expect("node can be run");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).expect("the server starts");
         Self {
             endpoint: ready["endpoint"].as_str().unwrap().to_owned(),
@@ -71,9 +69,7 @@ impl Server {
         let browser = procs::tree(self.browser_pid);
         drop(self.child.stdin.take());
         self.child.wait().unwrap();
-        wait_until("the browser to end", LONG, || {
-            !browser.iter().any(procs::Proc::is_alive)
-        });
+        wait_until("the browser to end", LONG, || !browser.iter().any(procs::Proc::is_alive));
     }
 }
 
@@ -88,10 +84,7 @@ impl Drop for Server {
 
 /// A program of that browser which the test bed found to work, and the channel to drive it by.
 fn build(kind: &str) -> (PathBuf, &'static str) {
-    let manifest = bed::data()
-        .join("playwright")
-        .join(WITH_FIREFOX)
-        .join("flotilla.json");
+    let manifest = bed::data().join("playwright").join(WITH_FIREFOX).join("flotilla.json");
     let manifest = std::fs::read(manifest).expect("the test bed has the version");
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let builds = manifest["browsers"].as_array().unwrap();
@@ -117,10 +110,7 @@ async fn a_bare_server_of_every_version_passes_the_check() {
         let report = check(&server.target("chromium", version), LONG).await;
         assert!(report.ok, "{version}: {:?}", report.failure);
         let phases: Vec<_> = report.phases.iter().map(|t| t.phase.as_str()).collect();
-        assert_eq!(
-            phases,
-            ["connect", "context", "navigate", "evaluate", "close"]
-        );
+        assert_eq!(phases, ["connect", "context", "navigate", "evaluate", "close"]);
         assert!(report.browser_version.is_some_and(|v| !v.is_empty()));
         server.stop();
     }
@@ -138,32 +128,18 @@ async fn firefox_passes_the_check_where_it_works() {
 async fn a_session_has_its_own_pages_and_values() {
     let server = Server::launch(NEWEST, "chromium");
     let target = server.target("chromium", NEWEST);
-    let mut session = Session::connect(&target, Instant::now() + LONG)
-        .await
-        .unwrap();
+    let mut session = Session::connect(&target, Instant::now() + LONG).await.unwrap();
     let context = session.new_context().await.unwrap();
     let one = session.new_page(&context).await.unwrap();
     let two = session.new_page(&context).await.unwrap();
-    session
-        .goto(&one, "data:text/html,<title>one</title>")
-        .await
-        .unwrap();
-    session
-        .goto(&two, "data:text/html,<title>two</title>")
-        .await
-        .unwrap();
-    assert_eq!(
-        session.evaluate(&one, "document.title").await.unwrap(),
-        "one"
-    );
+    session.goto(&one, "data:text/html,<title>one</title>").await.unwrap();
+    session.goto(&two, "data:text/html,<title>two</title>").await.unwrap();
+    assert_eq!(session.evaluate(&one, "document.title").await.unwrap(), "one");
     let value = session.evaluate(&two, "[document.title, { n: 1.5, u: undefined }]");
     let expected = serde_json::json!(["two", { "n": 1.5, "u": null }]);
     assert_eq!(value.await.unwrap(), expected);
     let thrown = session.evaluate(&one, "nobody.home").await.unwrap_err();
-    assert!(
-        thrown.to_string().contains("nobody is not defined"),
-        "{thrown}"
-    );
+    assert!(thrown.to_string().contains("nobody is not defined"), "{thrown}");
     // An error of a script is the script's: the session goes on.
     assert_eq!(session.evaluate(&one, "6 * 7").await.unwrap(), 42);
     session.close_context(context).await.unwrap();
@@ -176,9 +152,7 @@ async fn a_client_of_another_minor_is_refused_in_the_servers_words() {
     let server = Server::launch(NEWEST, "chromium");
     let target = server.target("chromium", WITH_FIREFOX);
     let refused = Session::connect(&target, Instant::now() + LONG).await;
-    let Err(ProbeError::Refused(answer)) = refused else {
-        panic!("not refused: {refused:?}")
-    };
+    let Err(ProbeError::Refused(answer)) = refused else { panic!("not refused: {refused:?}") };
     assert_eq!(answer.status, 428);
     assert!(answer.text().contains("version mismatch"));
     server.stop();
@@ -189,9 +163,7 @@ async fn a_wrong_browser_is_not_taken_for_the_right_one() {
     // A bare server gives every client its one browser, whatever they ask for.
     let server = Server::launch(NEWEST, "chromium");
     let report = check(&server.target("firefox", NEWEST), LONG).await;
-    let failure = report
-        .failure
-        .expect("it is not the browser that was asked for");
+    let failure = report.failure.expect("it is not the browser that was asked for");
     assert_eq!(failure.kind, "wrong_browser", "{failure:?}");
     server.stop();
 }
@@ -200,9 +172,7 @@ async fn a_wrong_browser_is_not_taken_for_the_right_one() {
 async fn the_death_of_the_browser_is_told_with_its_reason() {
     let server = Server::launch(NEWEST, "chromium");
     let target = server.target("chromium", NEWEST);
-    let mut session = Session::connect(&target, Instant::now() + LONG)
-        .await
-        .unwrap();
+    let mut session = Session::connect(&target, Instant::now() + LONG).await.unwrap();
     session.new_context().await.unwrap();
     // A system's browser may be a shell script around the program.
     for process in procs::tree(server.browser_pid) {
@@ -211,9 +181,7 @@ async fn the_death_of_the_browser_is_told_with_its_reason() {
         let _ = kill_process(pid, Signal::KILL);
     }
     let end = session.hold(Instant::now() + LONG).await;
-    let Err(ProbeError::Closed { code, .. }) = &end else {
-        panic!("not told: {end:?}")
-    };
+    let Err(ProbeError::Closed { code, .. }) = &end else { panic!("not told: {end:?}") };
     assert_eq!(*code, Some(1001), "{end:?}");
     server.stop();
 }
@@ -222,16 +190,12 @@ async fn the_death_of_the_browser_is_told_with_its_reason() {
 async fn a_server_that_hangs_is_a_timeout_in_its_phase() {
     let server = Server::launch(NEWEST, "chromium");
     let target = server.target("chromium", NEWEST);
-    let mut session = Session::connect(&target, Instant::now() + LONG)
-        .await
-        .unwrap();
+    let mut session = Session::connect(&target, Instant::now() + LONG).await.unwrap();
     procs::signal(server.child.id(), Signal::STOP);
     session.set_deadline(Instant::now() + Duration::from_millis(300));
     let hung = session.new_context().await;
     procs::signal(server.child.id(), Signal::CONT);
-    let Err(ProbeError::Timeout { phase, .. }) = hung else {
-        panic!("no timeout: {hung:?}")
-    };
+    let Err(ProbeError::Timeout { phase, .. }) = hung else { panic!("no timeout: {hung:?}") };
     assert_eq!(phase, Phase::Context);
     // With time to spare the same session works: the late answer to the call before is let go.
     session.set_deadline(Instant::now() + LONG);

@@ -7,7 +7,7 @@ use flotilla_core::{BrowserKind, PlaywrightVersion};
 
 use super::report::{HealthReport, Outcome, Reply, Workers};
 use crate::printer::Paint;
-use crate::probe::{self, AskError, Endpoint, ProbeReport, Target};
+use crate::probe::{self, AskError, Endpoint, Phase, ProbeReport, Target};
 
 /// A page about the grid itself is no browser: it comes at once or not at all.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,11 +38,7 @@ pub trait Teller {
 /// Checks the grid, telling every step as it is taken.
 pub async fn examine(plan: &Plan, teller: &mut dyn Teller) -> HealthReport {
     let report = HealthReport::new(plan.endpoint.to_string());
-    let mut check = Check {
-        plan,
-        teller,
-        report,
-    };
+    let mut check = Check { plan, teller, report };
     let outcome = check.steps().await;
     check.report.concluded(outcome)
 }
@@ -162,10 +158,8 @@ impl Check<'_> {
 
     fn workers(&mut self, status: &Status) -> bool {
         self.heading("Checking workers...");
-        let workers = Workers {
-            registered: status.workers.len(),
-            available: status.available_workers(),
-        };
+        let workers =
+            Workers { registered: status.workers.len(), available: status.available_workers() };
         self.report.workers = Some(workers);
         let line = format!("Workers registered: {}", workers.registered);
         self.teller.line(&line, None);
@@ -199,12 +193,8 @@ impl Check<'_> {
     }
 
     async fn session(&self, kind: BrowserKind, version: PlaywrightVersion) -> ProbeReport {
-        let target = Target {
-            endpoint: self.plan.endpoint.clone(),
-            kind,
-            version,
-            headers: Vec::new(),
-        };
+        let target =
+            Target { endpoint: self.plan.endpoint.clone(), kind, version, headers: Vec::new() };
         probe::check(&target, self.plan.timeout).await
     }
 
@@ -229,10 +219,23 @@ impl Check<'_> {
         }
         // That all of what was picked out fails says nothing about the rest.
         let all = self.plan.browsers.is_empty() && self.plan.versions.is_empty();
-        if worked == 0 && all {
+        if worked == 0 && all && !self.starved(status) {
             return Outcome::Down;
         }
         Outcome::Degraded
+    }
+
+    /// True when no session was had because others had the slots: that grid is at work.
+    fn starved(&self, status: &Status) -> bool {
+        let waited = |probe: &ProbeReport| {
+            let failure = probe.failure.as_ref();
+            failure.is_some_and(|f| f.kind == "timeout" && f.phase == Phase::Connect)
+        };
+        let probes = &self.report.probes;
+        status.slots.used > 0
+            && status.slots.free == 0
+            && !probes.is_empty()
+            && probes.iter().all(waited)
     }
 
     fn note_full_grid(&mut self, status: &Status) {
@@ -293,11 +296,7 @@ fn list(pools: &[PoolStatus]) -> String {
 }
 
 fn session_line(report: &ProbeReport) -> (String, Paint) {
-    let (word, paint) = if report.ok {
-        ("ok", Paint::Good)
-    } else {
-        ("FAIL", Paint::Bad)
-    };
+    let (word, paint) = if report.ok { ("ok", Paint::Good) } else { ("FAIL", Paint::Bad) };
     let mut line = format!("{:<8} {:<5} {word:<4}", report.browser, report.version);
     for timing in &report.phases {
         line.push_str(&format!("  {} {:.1} ms", timing.phase, timing.ms));

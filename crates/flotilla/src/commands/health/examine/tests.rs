@@ -29,6 +29,8 @@ struct Script {
     pages: HashMap<&'static str, (u16, String)>,
     /// Browsers that are refused, with the words.
     refuses: HashMap<&'static str, &'static str>,
+    /// Takes connections for sessions, and never answers.
+    queues: bool,
     /// What is added to every sum that a page computes.
     miscounts_by: u64,
 }
@@ -79,6 +81,9 @@ impl Script {
             let missing = (404, String::new());
             let (code, body) = self.pages.get(path).unwrap_or(&missing);
             return answer(&mut stream, *code, body).await;
+        }
+        if self.queues {
+            return std::future::pending().await;
         }
         let browser = head
             .split_once("x-playwright-browser: ")
@@ -144,11 +149,7 @@ fn replies(call: &Value, browser: &str, sum: u64) -> Vec<Value> {
     match call["method"].as_str().unwrap() {
         "initialize" => vec![
             create("Browser", "b", json!({"name": browser, "version": "9.9"})),
-            create(
-                "Playwright",
-                "p",
-                json!({"preLaunchedBrowser": {"guid": "b"}}),
-            ),
+            create("Playwright", "p", json!({"preLaunchedBrowser": {"guid": "b"}})),
             reply(json!({"playwright": {"guid": "p"}})),
         ],
         "newContext" => vec![reply(json!({"context": {"guid": "c"}}))],
@@ -207,21 +208,9 @@ async fn a_healthy_grid_is_told_in_the_guides_words() {
     ] {
         assert!(lines.has(line), "{line} in {:?}", lines.0);
     }
-    let phases: Vec<_> = report.probes[1]
-        .phases
-        .iter()
-        .map(|t| t.phase.as_str())
-        .collect();
-    assert_eq!(
-        phases,
-        ["connect", "context", "navigate", "evaluate", "close"]
-    );
-    assert!(
-        lines
-            .0
-            .iter()
-            .any(|l| l.starts_with("  firefox  1.64  ok    connect "))
-    );
+    let phases: Vec<_> = report.probes[1].phases.iter().map(|t| t.phase.as_str()).collect();
+    assert_eq!(phases, ["connect", "context", "navigate", "evaluate", "close"]);
+    assert!(lines.0.iter().any(|l| l.starts_with("  firefox  1.64  ok    connect ")));
 }
 
 #[tokio::test]
@@ -287,6 +276,25 @@ async fn a_page_that_counts_wrong_is_a_failure() {
 }
 
 #[tokio::test]
+async fn a_grid_that_is_full_is_not_down_but_one_that_hangs_is() {
+    let mut script = Script { queues: true, ..Script::healthy() };
+    for (slots, outcome) in [
+        (json!({"total": 5, "used": 5, "free": 0, "draining": 0}), Outcome::Degraded),
+        (json!({"total": 5, "used": 0, "free": 5, "draining": 0}), Outcome::Down),
+    ] {
+        script.status(|s| s["slots"] = slots);
+        let grid = script.clone().start().await;
+        let mut plan = plan(grid.address);
+        plan.timeout = Duration::from_millis(300);
+        let mut lines = Lines::default();
+        assert_eq!(examine(&plan, &mut lines).await.outcome, outcome);
+        assert!(lines.has("FAIL: End-to-end connection failed"));
+        let full = "  no slot of 5 was free when it began, and 0 waited";
+        assert_eq!(lines.has(full), outcome == Outcome::Degraded);
+    }
+}
+
+#[tokio::test]
 async fn alive_is_not_ready() {
     let mut script = Script::healthy();
     script.pages.insert("/readyz", (503, "draining".into()));
@@ -311,20 +319,14 @@ async fn a_browser_that_is_asked_for_and_not_served_is_a_failure() {
     plan.browsers = vec![BrowserKind::Firefox];
     plan.versions = vec!["1.65".parse().unwrap()];
     let report = examine(&plan, &mut lines).await;
-    assert_eq!(
-        (report.outcome, report.probes.len()),
-        (Outcome::Degraded, 0)
-    );
+    assert_eq!((report.outcome, report.probes.len()), (Outcome::Degraded, 0));
 }
 
 #[tokio::test]
 async fn something_else_at_the_door_could_not_be_checked() {
     let mut script = Script::healthy();
     script.pages.insert("/status.json", (200, "<html>".into()));
-    assert_eq!(
-        check(script.clone()).await.0.outcome,
-        Outcome::CouldNotCheck
-    );
+    assert_eq!(check(script.clone()).await.0.outcome, Outcome::CouldNotCheck);
     script.pages.remove("/status.json");
     assert_eq!(check(script).await.0.outcome, Outcome::CouldNotCheck);
 }
