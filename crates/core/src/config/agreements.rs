@@ -13,9 +13,7 @@ pub(super) fn follow(config: &mut Config, entries: &mut [Entry]) {
     let Some(first) = browsers.browsers.first().copied() else {
         return;
     };
-    let row = entries
-        .iter_mut()
-        .find(|entry| entry.setting.key == "default_browser");
+    let row = entries.iter_mut().find(|entry| entry.setting.key == "default_browser");
     if let Some(row) = row
         && row.origin == Origin::Default
         && !browsers.browsers.contains(&browsers.default_browser)
@@ -28,17 +26,10 @@ pub(super) fn follow(config: &mut Config, entries: &mut [Entry]) {
 
 /// Says what does not go together.
 pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
-    let said = |key| {
-        entry(entries, key)
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    };
+    let said = |key| entry(entries, key).map(ToString::to_string).unwrap_or_default();
     let mut violations = Vec::new();
     let mut violation = |keys: &[&'static str], message| {
-        violations.push(Violation {
-            keys: keys.to_vec(),
-            message,
-        });
+        violations.push(Violation { keys: keys.to_vec(), message });
     };
     if !is_loopback(&config.listen.host) && !config.listen.allow_anyone {
         violation(
@@ -81,7 +72,5 @@ pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
 /// Whether only this machine can connect. Names other than `localhost` may be anything.
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

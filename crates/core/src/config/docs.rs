@@ -53,15 +53,7 @@ pub fn markdown() -> String {
 }
 
 /// What the page's head or the setting's own documentation explains.
-const EXPLAINED: [&str; 7] = [
-    "DURATION",
-    "SIZE",
-    "LIST",
-    "FOLDER",
-    "TEXT",
-    "SECRET",
-    "true|false",
-];
+const EXPLAINED: [&str; 7] = ["DURATION", "SIZE", "LIST", "FOLDER", "TEXT", "SECRET", "true|false"];
 
 fn row(setting: &Setting) -> String {
     let default = match setting.default_text() {
@@ -74,11 +66,8 @@ fn row(setting: &Setting) -> String {
     if !EXPLAINED.contains(&setting.placeholder) {
         let _ = write!(meaning, " {}.", capital(&(setting.allowed)()));
     }
-    let marks = [
-        (setting.live, "live"),
-        (setting.note.is_some(), "later"),
-        (setting.secret, "secret"),
-    ];
+    let marks =
+        [(setting.live, "live"), (setting.note.is_some(), "later"), (setting.secret, "secret")];
     for (_, mark) in marks.into_iter().filter(|(on, _)| *on) {
         let _ = write!(meaning, " *{mark}*");
     }
@@ -92,9 +81,7 @@ fn row(setting: &Setting) -> String {
 
 fn capital(words: &str) -> String {
     let mut letters = words.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The example file: every setting, each commented out.
@@ -102,9 +89,7 @@ fn capital(words: &str) -> String {
 /// # Panics
 /// Never: the defaults load, which a test holds them to.
 pub fn example() -> String {
-    let defaults = Config::load(&Sources::default())
-        .expect("the defaults load")
-        .entries;
+    let defaults = Config::load(&Sources::default()).expect("the defaults load").entries;
     let mut file =
         "# Flotilla's settings. Every line that is commented out shows the default, or an\n\
                     # example where there is none. docs/configuration.md says more.\n"
@@ -150,9 +135,7 @@ pub(crate) mod tests {
 
     /// Holds a generated file of the repository to the table. `FLOTILLA_BLESS=1` writes it anew.
     pub(crate) fn assert_current(file: &str, text: &str) {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../..")
-            .join(file);
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
         if std::env::var_os("FLOTILLA_BLESS").is_some() {
             std::fs::write(&path, text).unwrap();
         }
@@ -175,14 +158,8 @@ pub(crate) mod tests {
     }
 
     fn load(text: String) -> Config {
-        let file = File {
-            name: "flotilla.example.toml".to_owned(),
-            text,
-        };
-        let sources = Sources {
-            file: Some(file),
-            ..Sources::default()
-        };
+        let file = File { name: "flotilla.example.toml".to_owned(), text };
+        let sources = Sources { file: Some(file), ..Sources::default() };
         Config::load(&sources).unwrap().config
     }
 
@@ -193,18 +170,9 @@ pub(crate) mod tests {
             .lines()
             .map(|line| format!("{}\n", line.strip_prefix("# ").unwrap_or(line)))
             .collect();
-        let keys = uncommented
-            .lines()
-            .filter(|line| line.contains(" = "))
-            .count();
+        let keys = uncommented.lines().filter(|line| line.contains(" = ")).count();
         assert!(keys >= settings().count());
-        let all = load(
-            uncommented
-                .lines()
-                .skip(2)
-                .map(|line| format!("{line}\n"))
-                .collect(),
-        );
+        let all = load(uncommented.lines().skip(2).map(|line| format!("{line}\n")).collect());
         assert_eq!(all.sessions.queue_limit, 100);
         assert_eq!(all.browsers.versions.len(), 2);
     }
@@ -213,11 +181,7 @@ pub(crate) mod tests {
     fn every_setting_is_documented_in_sentences() {
         for setting in settings() {
             let doc = setting.doc();
-            assert!(
-                doc.ends_with('.') && doc.len() > 15,
-                "{}: {doc:?}",
-                setting.key
-            );
+            assert!(doc.ends_with('.') && doc.len() > 15, "{}: {doc:?}", setting.key);
             assert!(
                 !setting.summary().is_empty() && setting.summary().len() < 110,
                 "{}",

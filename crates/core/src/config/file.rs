@@ -34,9 +34,7 @@ pub(super) fn parse(file: &File) -> Parsed {
         let at = key.span().start;
         match raw(value.get_ref()) {
             Some(raw) => {
-                parsed
-                    .values
-                    .insert(key.get_ref().to_string(), (line(&file.text, at), raw));
+                parsed.values.insert(key.get_ref().to_string(), (line(&file.text, at), raw));
             }
             None => parsed.errors.push(ConfigError::Syntax {
                 place: place(file, at),
@@ -53,11 +51,9 @@ pub(super) fn parse(file: &File) -> Parsed {
 
 fn raw(value: &DeValue<'_>) -> Option<Raw> {
     match value {
-        DeValue::Array(items) => items
-            .iter()
-            .map(|item| scalar(item.get_ref()))
-            .collect::<Option<_>>()
-            .map(Raw::Items),
+        DeValue::Array(items) => {
+            items.iter().map(|item| scalar(item.get_ref())).collect::<Option<_>>().map(Raw::Items)
+        }
         other => scalar(other).map(Raw::Text),
     }
 }
@@ -67,9 +63,9 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
         DeValue::String(text) => Some(text.to_string()),
         // Digits as they were written: `1.65` is a version and must not become a float.
         DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .ok()
-            .map(|n| n.to_string()),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string())
+        }
         DeValue::Float(number) => Some(number.as_str().to_owned()),
         DeValue::Boolean(value) => Some(value.to_string()),
         DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,

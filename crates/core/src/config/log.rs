@@ -34,13 +34,7 @@ impl LogLevel {
 impl Words for LogLevel {
     const NAME: &'static str = "a log level";
     const PLACEHOLDER: &'static str = "LEVEL";
-    const ALL: &'static [Self] = &[
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
+    const ALL: &'static [Self] = &[Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
 
     fn word(self) -> &'static str {
         self.as_str()

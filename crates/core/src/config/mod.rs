@@ -105,12 +105,7 @@ impl Config {
             log: Log::read(&mut reader),
             redis: Redis::read(&mut reader),
         };
-        let Reader {
-            mut entries,
-            mut errors,
-            unreadable,
-            ..
-        } = reader;
+        let Reader { mut entries, mut errors, unreadable, .. } = reader;
         agreements::follow(&mut config, &mut entries);
         let mut violations = rules::check(&config, &entries);
         violations.extend(agreements::check(&config, &entries));
@@ -119,11 +114,7 @@ impl Config {
         errors.extend(violations.into_iter().map(ConfigError::Rule));
         if errors.is_empty() {
             let notes = notes::notes(&entries, &sources.env);
-            Ok(Loaded {
-                config,
-                entries,
-                notes,
-            })
+            Ok(Loaded { config, entries, notes })
         } else {
             Err(errors)
         }

@@ -33,13 +33,6 @@ fn stray(name: &str) -> Option<String> {
     let meant = known
         .iter()
         .find(|setting| setting.key.eq_ignore_ascii_case(ours))
-        .or_else(|| {
-            known
-                .iter()
-                .find(|setting| distance(&setting.env_name(), name) <= 2)
-        })?;
-    Some(format!(
-        "{name} is not read: did you mean {}?",
-        meant.env_name()
-    ))
+        .or_else(|| known.iter().find(|setting| distance(&setting.env_name(), name) <= 2))?;
+    Some(format!("{name} is not read: did you mean {}?", meant.env_name()))
 }

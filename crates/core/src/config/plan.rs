@@ -83,10 +83,7 @@ pub fn check_jump(from: &Timing, to: &Timing) -> Result<(), UnsafeJump> {
         return Ok(());
     };
     let waves = plan_change(from, to).unwrap_or_default();
-    Err(UnsafeJump {
-        broken: rule.to_string(),
-        waves,
-    })
+    Err(UnsafeJump { broken: rule.to_string(), waves })
 }
 
 fn broken(timing: &Timing) -> Option<&'static Rule> {
@@ -96,11 +93,7 @@ fn broken(timing: &Timing) -> Option<&'static Rule> {
 fn changes(from: &Timing, to: &Timing) -> Vec<Change> {
     FIELDS
         .iter()
-        .map(|field| Change {
-            field: *field,
-            from: (field.get)(from),
-            to: (field.get)(to),
-        })
+        .map(|field| Change { field: *field, from: (field.get)(from), to: (field.get)(to) })
         .filter(|change| change.from != change.to)
         .collect()
 }
@@ -155,20 +148,10 @@ impl fmt::Display for Steps<'_> {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = self.field.key;
-        let name = settings()
-            .find(|setting| setting.key == key)
-            .map(|setting| setting.env_name());
-        let verb = if self.to > self.from {
-            "raise"
-        } else {
-            "lower"
-        };
+        let name = settings().find(|setting| setting.key == key).map(|setting| setting.env_name());
+        let verb = if self.to > self.from { "raise" } else { "lower" };
         let (from, to) = (Span::show(&self.from), Span::show(&self.to));
-        write!(
-            f,
-            "{verb} {} from {from} to {to}",
-            name.as_deref().unwrap_or(key)
-        )
+        write!(f, "{verb} {} from {from} to {to}", name.as_deref().unwrap_or(key))
     }
 }
 

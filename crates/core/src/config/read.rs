@@ -79,11 +79,7 @@ pub struct Entry {
 impl fmt::Display for Entry {
     /// The name, the value and where it came from, as a part of a sentence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} is {} ({})",
-            self.setting.key, self.value, self.origin
-        )
+        write!(f, "{} is {} ({})", self.setting.key, self.value, self.origin)
     }
 }
 
@@ -116,12 +112,7 @@ impl<'a> Reader<'a> {
 
     fn report_unknown_keys(&mut self, settings: &[&'static Setting]) {
         let known: Vec<_> = settings.iter().map(|setting| setting.key).collect();
-        let name = self
-            .sources
-            .file
-            .as_ref()
-            .map(|file| file.name.as_str())
-            .unwrap_or_default();
+        let name = self.sources.file.as_ref().map(|file| file.name.as_str()).unwrap_or_default();
         for (key, (line, _)) in &self.file {
             if !known.contains(&key.as_str()) {
                 self.errors.push(ConfigError::UnknownKey {
@@ -145,11 +136,7 @@ impl<'a> Reader<'a> {
                 self.errors.push(ConfigError::Value {
                     place,
                     key: setting.key,
-                    given: if K::SECRET {
-                        Secret::SHOWN.to_owned()
-                    } else {
-                        raw.quoted()
-                    },
+                    given: if K::SECRET { Secret::SHOWN.to_owned() } else { raw.quoted() },
                     kind: K::NAME,
                     allowed: K::allowed(),
                 });
@@ -172,50 +159,27 @@ impl<'a> Reader<'a> {
     fn strongest(&self, setting: &Setting) -> (Origin, String, Option<Raw>) {
         let text = |text: &str| Some(Raw::Text(text.to_owned()));
         let last = |pairs: &[(String, String)], name: &str| {
-            pairs
-                .iter()
-                .rev()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.clone())
+            pairs.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.clone())
         };
         if let Some(value) = last(&self.sources.flags, setting.key) {
             let flag = setting.flag();
-            return (
-                Origin::Flag(flag.clone()),
-                format!("--{flag}"),
-                text(&value),
-            );
+            return (Origin::Flag(flag.clone()), format!("--{flag}"), text(&value));
         }
         let variable = setting.env_name();
         // An empty variable is how shells and Compose files write "not set".
         if let Some(value) = last(&self.sources.env, &variable).filter(|v| !v.trim().is_empty()) {
-            return (
-                Origin::Env(variable.to_string()),
-                variable.into_owned(),
-                text(&value),
-            );
+            return (Origin::Env(variable.to_string()), variable.into_owned(), text(&value));
         }
         if let (Some(file), Some((line, raw))) = (&self.sources.file, self.file.get(setting.key)) {
             let place = format!("{}:{line}: {}", file.name, setting.key);
             return (
-                Origin::File {
-                    name: file.name.clone(),
-                    line: *line,
-                },
+                Origin::File { name: file.name.clone(), line: *line },
                 place,
                 Some(raw.clone()),
             );
         }
-        let machine = self
-            .sources
-            .machine
-            .iter()
-            .find(|(key, _)| *key == setting.key);
+        let machine = self.sources.machine.iter().find(|(key, _)| *key == setting.key);
         let place = format!("{} of this machine", setting.key);
-        (
-            Origin::Default,
-            place,
-            machine.and_then(|(_, value)| text(value)),
-        )
+        (Origin::Default, place, machine.and_then(|(_, value)| text(value)))
     }
 }

@@ -133,29 +133,20 @@ impl fmt::Display for Rule {
 
 /// The timing rules that a configuration breaks. One that was loaded breaks none.
 pub fn violations(config: &Config) -> Vec<&'static Rule> {
-    RULES
-        .iter()
-        .filter(|rule| !rule.holds(&config.timing))
-        .collect()
+    RULES.iter().filter(|rule| !rule.holds(&config.timing)).collect()
 }
 
 /// Says which rules are broken, with the values and where each came from.
 pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
     violations(config)
         .into_iter()
-        .map(|rule| Violation {
-            keys: rule.keys(),
-            message: describe(rule, entries),
-        })
+        .map(|rule| Violation { keys: rule.keys(), message: describe(rule, entries) })
         .collect()
 }
 
 fn describe(rule: &Rule, entries: &[Entry]) -> String {
-    let values: Vec<_> = rule
-        .keys()
-        .into_iter()
-        .filter_map(|key| Some(entry(entries, key)?.to_string()))
-        .collect();
+    let values: Vec<_> =
+        rule.keys().into_iter().filter_map(|key| Some(entry(entries, key)?.to_string())).collect();
     format!(
         "{rule} does not hold: {}. {}. The safe order of changes: {}",
         values.join(", "),
@@ -170,7 +161,5 @@ pub(super) fn entry<'a>(entries: &'a [Entry], key: &str) -> Option<&'a Entry> {
 
 fn sentence(words: &str) -> String {
     let mut letters = words.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
 }

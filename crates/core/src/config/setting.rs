@@ -116,13 +116,7 @@ impl Setting {
 
     /// The documentation, one paragraph.
     pub fn doc(&self) -> String {
-        self.doc
-            .lines()
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join(" ")
-            .trim()
-            .to_owned()
+        self.doc.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
     }
 
     /// The first sentence of the documentation, without its full stop.

@@ -23,10 +23,7 @@ impl Loaded {
 
     /// The rows that are shown.
     fn rows(&self, only_changed: bool) -> Vec<&Entry> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.changed || !only_changed)
-            .collect()
+        self.entries.iter().filter(|entry| entry.changed || !only_changed).collect()
     }
 
     /// For people: setting, value and source, with notes below.
@@ -35,17 +32,8 @@ impl Loaded {
         if rows.is_empty() {
             return "Every setting has its default.\n".to_owned();
         }
-        let keys = rows
-            .iter()
-            .map(|row| row.setting.key.len())
-            .max()
-            .unwrap_or_default()
-            + 2;
-        let values = rows
-            .iter()
-            .map(|row| shown(row).chars().count().min(40))
-            .max()
-            .unwrap_or(0);
+        let keys = rows.iter().map(|row| row.setting.key.len()).max().unwrap_or_default() + 2;
+        let values = rows.iter().map(|row| shown(row).chars().count().min(40)).max().unwrap_or(0);
         let mut out = String::new();
         let mut group = "";
         for row in &rows {

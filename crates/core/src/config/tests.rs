@@ -6,36 +6,20 @@ use super::*;
 use crate::browser::BrowserKind;
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn env(variables: &[(&str, &str)]) -> Sources {
-    Sources {
-        env: pairs(variables),
-        ..Sources::default()
-    }
+    Sources { env: pairs(variables), ..Sources::default() }
 }
 
 fn file(text: &str) -> Sources {
-    let file = File {
-        name: "flotilla.toml".to_owned(),
-        text: text.to_owned(),
-    };
-    Sources {
-        file: Some(file),
-        ..Sources::default()
-    }
+    let file = File { name: "flotilla.toml".to_owned(), text: text.to_owned() };
+    Sources { file: Some(file), ..Sources::default() }
 }
 
 fn errors(sources: &Sources) -> Vec<String> {
-    Config::load(sources)
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    Config::load(sources).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 fn only_error(sources: &Sources) -> String {
@@ -50,12 +34,7 @@ fn nothing_set_is_the_default() {
     assert_eq!(loaded.config, Config::default());
     assert_eq!(loaded.entries.len(), settings().count());
     assert!(loaded.notes.is_empty());
-    assert!(
-        loaded
-            .entries
-            .iter()
-            .all(|entry| entry.origin == Origin::Default && !entry.changed)
-    );
+    assert!(loaded.entries.iter().all(|entry| entry.origin == Origin::Default && !entry.changed));
 }
 
 #[test]
@@ -83,17 +62,9 @@ fn the_stronger_source_wins_and_is_named() {
     assert_eq!(loaded.config.listen.port, 3);
     assert_eq!(loaded.config.sessions.max_concurrent_sessions, 9);
     assert_eq!(loaded.config.sessions.queue_limit, 7);
-    let origin = |key| {
-        rules::entry(&loaded.entries, key)
-            .unwrap()
-            .origin
-            .to_string()
-    };
+    let origin = |key| rules::entry(&loaded.entries, key).unwrap().origin.to_string();
     assert_eq!(origin("port"), "flag --port");
-    assert_eq!(
-        origin("max_concurrent_sessions"),
-        "env MAX_CONCURRENT_SESSIONS"
-    );
+    assert_eq!(origin("max_concurrent_sessions"), "env MAX_CONCURRENT_SESSIONS");
     assert_eq!(origin("queue_limit"), "file flotilla.toml");
     assert_eq!(origin("host"), "default");
 }
@@ -107,15 +78,8 @@ fn an_empty_variable_is_not_set() {
 #[test]
 fn machine_defaults_count_as_defaults() {
     let machine = vec![("data", "/home/me/.local/share/flotilla".to_owned())];
-    let loaded = Config::load(&Sources {
-        machine,
-        ..Sources::default()
-    })
-    .unwrap();
-    assert_eq!(
-        loaded.config.places.data.to_str(),
-        Some("/home/me/.local/share/flotilla")
-    );
+    let loaded = Config::load(&Sources { machine, ..Sources::default() }).unwrap();
+    assert_eq!(loaded.config.places.data.to_str(), Some("/home/me/.local/share/flotilla"));
     assert!(loaded.entries.iter().all(|entry| !entry.changed));
 }
 
@@ -132,10 +96,7 @@ fn a_value_of_the_wrong_kind_says_what_is_allowed() {
     );
     let flags = pairs(&[("default_browser", "netscape")]);
     assert_eq!(
-        only_error(&Sources {
-            flags,
-            ..Sources::default()
-        }),
+        only_error(&Sources { flags, ..Sources::default() }),
         "--default-browser: \"netscape\" is not a browser: write chromium, firefox or webkit"
     );
 }
@@ -146,25 +107,16 @@ fn every_error_is_shown_at_once() {
     sources.env = pairs(&[("PORT", "x"), ("HEARTBEAT_INTERVAL", "60")]);
     let errors = errors(&sources);
     assert_eq!(errors.len(), 5, "{errors:#?}");
-    assert_eq!(
-        errors[0],
-        "flotilla.toml:1: there is no setting \"prot\": did you mean \"port\"?"
-    );
+    assert_eq!(errors[0], "flotilla.toml:1: there is no setting \"prot\": did you mean \"port\"?");
 }
 
 #[test]
 fn a_file_that_is_not_toml_is_refused_with_its_line() {
     let error = only_error(&file("port = 1\nhost = \n"));
-    assert!(
-        error.starts_with("flotilla.toml:2: this is not TOML"),
-        "{error}"
-    );
+    assert!(error.starts_with("flotilla.toml:2: this is not TOML"), "{error}");
     let errors = errors(&file("prot = 1\n[queue]\nlimit = 1"));
     assert_eq!(errors.len(), 2, "{errors:#?}");
-    assert!(
-        errors[0].starts_with("flotilla.toml:2: queue cannot be a table"),
-        "{errors:#?}"
-    );
+    assert!(errors[0].starts_with("flotilla.toml:2: queue cannot be a table"), "{errors:#?}");
 }
 
 #[test]
@@ -178,34 +130,15 @@ fn durations_and_sizes_have_units_and_plain_numbers() {
         ("FLOTILLA_SESSION_MAX_DURATION", "5m"),
     ]))
     .unwrap();
-    let Config {
-        timing,
-        browsers,
-        listen,
-        sessions,
-        ..
-    } = loaded.config;
+    let Config { timing, browsers, listen, sessions, .. } = loaded.config;
     assert_eq!(timing.heartbeat_interval, Duration::from_millis(500));
     assert_eq!(timing.redis_key_ttl, Duration::from_secs(90));
     assert_eq!(timing.drain_timeout, Duration::from_secs(3600));
     assert_eq!(listen.handshake_limit, 65536);
     assert_eq!(browsers.max_browser_memory, 1_000_000);
-    assert_eq!(
-        sessions.session_max_duration,
-        Some(Duration::from_secs(300))
-    );
-    for wrong in [
-        "5 parsecs",
-        "-1",
-        "1.5",
-        "s",
-        "99999999999999999999h",
-        "1h30m",
-    ] {
-        assert!(
-            Config::load(&env(&[("DRAIN_TIMEOUT", wrong)])).is_err(),
-            "{wrong}"
-        );
+    assert_eq!(sessions.session_max_duration, Some(Duration::from_secs(300)));
+    for wrong in ["5 parsecs", "-1", "1.5", "s", "99999999999999999999h", "1h30m"] {
+        assert!(Config::load(&env(&[("DRAIN_TIMEOUT", wrong)])).is_err(), "{wrong}");
     }
     assert!(Config::load(&env(&[("HEARTBEAT_INTERVAL", "0")])).is_err());
 }
@@ -215,31 +148,16 @@ fn lists_have_commas_or_are_arrays() {
     let a = Config::load(&env(&[("BROWSER_TYPE", "firefox, chromium")])).unwrap();
     let b = Config::load(&file("browsers = [\"firefox\", \"chromium\"]")).unwrap();
     assert_eq!(a.config, b.config);
-    assert_eq!(
-        a.config.browsers.browsers,
-        [BrowserKind::Firefox, BrowserKind::Chromium]
-    );
+    assert_eq!(a.config.browsers.browsers, [BrowserKind::Firefox, BrowserKind::Chromium]);
     let none = file("allowed_launch_options = []");
-    assert!(
-        Config::load(&none)
-            .unwrap()
-            .config
-            .sessions
-            .allowed_launch_options
-            .is_empty()
-    );
-    let versions = Config::load(&file("versions = [1.65, \"1.64\"]"))
-        .unwrap()
-        .config;
+    assert!(Config::load(&none).unwrap().config.sessions.allowed_launch_options.is_empty());
+    let versions = Config::load(&file("versions = [1.65, \"1.64\"]")).unwrap().config;
     assert_eq!(versions.browsers.versions[0].to_string(), "1.65");
 }
 
 #[test]
 fn the_heartbeat_must_stay_below_what_remembers_it() {
-    let error = only_error(&env(&[
-        ("HEARTBEAT_INTERVAL", "30"),
-        ("REDIS_KEY_TTL", "30"),
-    ]));
+    let error = only_error(&env(&[("HEARTBEAT_INTERVAL", "30"), ("REDIS_KEY_TTL", "30")]));
     for part in [
         "heartbeat_interval < redis_key_ttl does not hold",
         "heartbeat_interval is 30s (env HEARTBEAT_INTERVAL)",
@@ -250,35 +168,17 @@ fn the_heartbeat_must_stay_below_what_remembers_it() {
         assert!(error.contains(part), "no {part:?} in {error}");
     }
     let error = only_error(&env(&[("SHUTDOWN_COMMAND_TTL", "5")]));
-    assert!(
-        error.contains("heartbeat_interval < shutdown_command_ttl"),
-        "{error}"
-    );
-    assert!(
-        error.contains("heartbeat_interval is 5s (default)"),
-        "{error}"
-    );
+    assert!(error.contains("heartbeat_interval < shutdown_command_ttl"), "{error}");
+    assert!(error.contains("heartbeat_interval is 5s (default)"), "{error}");
 }
 
 #[test]
 fn every_timing_rule_is_checked_at_load() {
     for (variables, rule) in [
-        (
-            &[("WORKER_SELECT_TIMEOUT", "15")][..],
-            "worker_select_timeout < 15s",
-        ),
-        (
-            &[("FLOTILLA_PING_INTERVAL", "1m")][..],
-            "ping_interval < peer_timeout",
-        ),
-        (
-            &[("REDIS_KEY_TTL", "5")][..],
-            "heartbeat_interval < redis_key_ttl",
-        ),
-        (
-            &[("SHUTDOWN_COMMAND_TTL", "5")][..],
-            "heartbeat_interval < shutdown_command_ttl",
-        ),
+        (&[("WORKER_SELECT_TIMEOUT", "15")][..], "worker_select_timeout < 15s"),
+        (&[("FLOTILLA_PING_INTERVAL", "1m")][..], "ping_interval < peer_timeout"),
+        (&[("REDIS_KEY_TTL", "5")][..], "heartbeat_interval < redis_key_ttl"),
+        (&[("SHUTDOWN_COMMAND_TTL", "5")][..], "heartbeat_interval < shutdown_command_ttl"),
     ] {
         let error = only_error(&env(variables));
         assert!(error.starts_with(rule), "{error}");
@@ -289,18 +189,12 @@ fn every_timing_rule_is_checked_at_load() {
 fn other_machines_are_let_in_only_on_purpose() {
     for host in ["0.0.0.0", "::", "192.168.1.4", "grid.internal"] {
         let error = only_error(&env(&[("FLOTILLA_HOST", host)]));
-        assert!(
-            error.contains(host) && error.contains("--allow-anyone"),
-            "{error}"
-        );
+        assert!(error.contains(host) && error.contains("--allow-anyone"), "{error}");
         let allowed = env(&[("FLOTILLA_HOST", host), ("FLOTILLA_ALLOW_ANYONE", "true")]);
         assert!(Config::load(&allowed).is_ok());
     }
     for host in ["127.0.0.1", "127.8.8.8", "::1", "localhost"] {
-        assert!(
-            Config::load(&env(&[("FLOTILLA_HOST", host)])).is_ok(),
-            "{host}"
-        );
+        assert!(Config::load(&env(&[("FLOTILLA_HOST", host)])).is_ok(), "{host}");
     }
 }
 
@@ -308,21 +202,10 @@ fn other_machines_are_let_in_only_on_purpose() {
 fn the_default_browser_follows_the_browsers_unless_it_was_set() {
     let loaded = Config::load(&env(&[("BROWSER_TYPE", "firefox")])).unwrap();
     assert_eq!(loaded.config.browsers.default_browser, BrowserKind::Firefox);
-    assert_eq!(
-        rules::entry(&loaded.entries, "default_browser")
-            .unwrap()
-            .value,
-        "firefox"
-    );
-    let set = env(&[
-        ("BROWSER_TYPE", "firefox"),
-        ("DEFAULT_BROWSER_TYPE", "chromium"),
-    ]);
+    assert_eq!(rules::entry(&loaded.entries, "default_browser").unwrap().value, "firefox");
+    let set = env(&[("BROWSER_TYPE", "firefox"), ("DEFAULT_BROWSER_TYPE", "chromium")]);
     assert!(only_error(&set).contains("default_browser is chromium (env DEFAULT_BROWSER_TYPE)"));
-    let version = env(&[
-        ("FLOTILLA_VERSIONS", "1.64"),
-        ("FLOTILLA_DEFAULT_VERSION", "1.65"),
-    ]);
+    let version = env(&[("FLOTILLA_VERSIONS", "1.64"), ("FLOTILLA_DEFAULT_VERSION", "1.65")]);
     assert!(only_error(&version).contains("default_version is 1.65"));
 }
 
@@ -330,10 +213,7 @@ fn the_default_browser_follows_the_browsers_unless_it_was_set() {
 fn a_credential_is_shown_nowhere() {
     let url = "redis://:hunter2@redis:6379";
     let loaded = Config::load(&env(&[("REDIS_URL", url)])).unwrap();
-    assert_eq!(
-        loaded.config.redis.redis_url.as_ref().unwrap().reveal(),
-        url
-    );
+    assert_eq!(loaded.config.redis.redis_url.as_ref().unwrap().reveal(), url);
     let shown = format!(
         "{:?} {:#?} {} {} {}",
         loaded,
@@ -347,10 +227,7 @@ fn a_credential_is_shown_nowhere() {
     let other = Config::load(&env(&[("REDIS_URL", "redis://:other@redis")])).unwrap();
     assert_eq!(loaded.hash(), other.hash());
     let error = only_error(&file("redis_url = [\"redis://:hunter2@x\"]"));
-    assert!(
-        error.contains("hidden is not") && !error.contains("hunter2"),
-        "{error}"
-    );
+    assert!(error.contains("hidden is not") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]
@@ -382,10 +259,7 @@ fn show_lists_everything_or_only_what_differs() {
     let all = loaded.table(false);
     assert!(settings().all(|setting| all.contains(setting.key)), "{all}");
     let changed = loaded.table(true);
-    assert!(
-        changed.contains("9000") && changed.contains("env PORT"),
-        "{changed}"
-    );
+    assert!(changed.contains("9000") && changed.contains("env PORT"), "{changed}");
     assert!(!changed.contains("max_concurrent_sessions"), "{changed}");
     let json = loaded.json(true);
     assert_eq!(json["settings"].as_array().unwrap().len(), 1);
@@ -410,37 +284,20 @@ fn what_is_shown_can_be_written() {
             text += &format!("{} = {}\n", entry.setting.key, entry.toml);
         }
     }
-    assert_eq!(
-        Config::load(&file(&text)).unwrap().config,
-        Config::default()
-    );
+    assert_eq!(Config::load(&file(&text)).unwrap().config, Config::default());
 }
 
 #[test]
 fn no_two_settings_share_a_name() {
-    let mut names: Vec<_> = settings()
-        .flat_map(|s| [s.env_name().to_string(), s.flag(), s.key.to_owned()])
-        .collect();
+    let mut names: Vec<_> =
+        settings().flat_map(|s| [s.env_name().to_string(), s.flag(), s.key.to_owned()]).collect();
     names.sort_unstable();
     // A one-word key is its own flag.
-    let one_word = settings()
-        .filter(|setting| setting.key == setting.flag())
-        .count();
+    let one_word = settings().filter(|setting| setting.key == setting.flag()).count();
     let total = names.len();
     names.dedup();
     assert_eq!(names.len(), total - one_word);
-    for reserved in [
-        "config",
-        "help",
-        "version",
-        "json",
-        "from",
-        "endpoint",
-        "diff-from-default",
-    ] {
-        assert!(
-            settings().all(|setting| setting.flag() != reserved),
-            "{reserved}"
-        );
+    for reserved in ["config", "help", "version", "json", "from", "endpoint", "diff-from-default"] {
+        assert!(settings().all(|setting| setting.flag() != reserved), "{reserved}");
     }
 }

@@ -20,12 +20,8 @@ const fn gauge(
     Metric::computed(Type::Gauge, name, labels, help).in_group(group)
 }
 
-const ACTIVE: Metric = gauge(
-    "Sessions",
-    "flotilla_sessions_active",
-    &["browser", "version"],
-    "Sessions that run.",
-);
+const ACTIVE: Metric =
+    gauge("Sessions", "flotilla_sessions_active", &["browser", "version"], "Sessions that run.");
 const PENDING: Metric = gauge(
     "Sessions",
     "flotilla_sessions_pending",
@@ -38,18 +34,9 @@ const SLOTS: Metric = gauge(
     &["browser", "version", "state"],
     "Slots of all workers. Those that are not used serve any browser and version.",
 );
-const DEPTH: Metric = gauge(
-    "Queue",
-    "flotilla_queue_depth",
-    &["browser"],
-    "Clients that wait for a slot.",
-);
-const LIMIT: Metric = gauge(
-    "Queue",
-    "flotilla_queue_limit",
-    &[],
-    "Clients that may wait.",
-);
+const DEPTH: Metric =
+    gauge("Queue", "flotilla_queue_depth", &["browser"], "Clients that wait for a slot.");
+const LIMIT: Metric = gauge("Queue", "flotilla_queue_limit", &[], "Clients that may wait.");
 const OLDEST: Metric = gauge(
     "Queue",
     "flotilla_queue_oldest_age_seconds",
@@ -172,11 +159,8 @@ fn slots(status: &Status, out: &mut Text) {
     }
     let in_pools: u32 = status.pools.iter().map(|pool| pool.used).sum();
     let reserved = status.slots.used.saturating_sub(in_pools);
-    let rest = [
-        ("free", status.slots.free),
-        ("draining", status.slots.draining),
-        ("reserved", reserved),
-    ];
+    let rest =
+        [("free", status.slots.free), ("draining", status.slots.draining), ("reserved", reserved)];
     for (state, slots) in rest {
         out.sample(&SLOTS, "", &["any", "any", state], f64::from(slots));
     }
@@ -185,12 +169,8 @@ fn slots(status: &Status, out: &mut Text) {
 fn queue(status: &Status, out: &mut Text) {
     out.head(&DEPTH);
     for browser in BrowserKind::ALL {
-        let waiting: u32 = status
-            .pools
-            .iter()
-            .filter(|p| p.browser == browser)
-            .map(|p| p.queued)
-            .sum();
+        let waiting: u32 =
+            status.pools.iter().filter(|p| p.browser == browser).map(|p| p.queued).sum();
         out.sample(&DEPTH, "", &[browser.as_str()], f64::from(waiting));
     }
     number(&LIMIT, f64::from(status.queue.limit), out);
@@ -211,17 +191,8 @@ fn workers(status: &Status, out: &mut Text) {
     for pool in &status.pools {
         let version = pool.version.to_string();
         for state in WORKER_STATES {
-            let number = status
-                .workers
-                .iter()
-                .filter(|w| worker_state(w) == state)
-                .count();
-            out.sample(
-                &WORKERS,
-                "",
-                &[pool.browser.as_str(), &version, state],
-                number as f64,
-            );
+            let number = status.workers.iter().filter(|w| worker_state(w) == state).count();
+            out.sample(&WORKERS, "", &[pool.browser.as_str(), &version, state], number as f64);
         }
     }
 }
@@ -239,41 +210,20 @@ fn browsers(status: &Status, about: &About, out: &mut Text) {
     let mut numbers = BTreeMap::new();
     for pool in &status.pools {
         for state in BROWSER_STATES {
-            numbers.insert(
-                (
-                    pool.browser.value(),
-                    pool.version.to_string(),
-                    state.as_str(),
-                ),
-                0,
-            );
+            numbers.insert((pool.browser.value(), pool.version.to_string(), state.as_str()), 0);
         }
     }
     for browser in &all {
-        let key = (
-            browser.browser.value(),
-            browser.version.to_string(),
-            browser.state.as_str(),
-        );
+        let key = (browser.browser.value(), browser.version.to_string(), browser.state.as_str());
         *numbers.entry(key).or_insert(0) += 1;
     }
     out.head(&BROWSERS);
     for ((browser, version, state), number) in numbers {
-        out.sample(
-            &BROWSERS,
-            "",
-            &[browser, &version, state],
-            f64::from(number),
-        );
+        out.sample(&BROWSERS, "", &[browser, &version, state], f64::from(number));
     }
     number(&LIFETIME, f64::from(about.lifetime_limit), out);
     let resident: u64 = all.iter().filter_map(|browser| browser.memory_bytes).sum();
     out.head(&MEMORY);
     out.sample(&MEMORY, "", &["rss"], resident as f64);
-    out.sample(
-        &MEMORY,
-        "",
-        &["limit"],
-        (about.memory_limit * all.len() as u64) as f64,
-    );
+    out.sample(&MEMORY, "", &["limit"], (about.memory_limit * all.len() as u64) as f64);
 }

@@ -52,11 +52,7 @@ fn row(metric: &Metric) -> String {
             values => format!("`{label}`: {}", values.join(", ")),
         })
         .collect();
-    let labels = if labels.is_empty() {
-        "–".to_owned()
-    } else {
-        labels.join("<br>")
-    };
+    let labels = if labels.is_empty() { "–".to_owned() } else { labels.join("<br>") };
     let buckets: Vec<_> = metric.buckets.iter().map(ToString::to_string).collect();
     let buckets = match metric.kind {
         Type::Histogram => format!(" Buckets: {}.", buckets.join(", ")),

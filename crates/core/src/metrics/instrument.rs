@@ -70,10 +70,7 @@ impl<L: LabelSet> Instrument for Counter<L> {
     }
 
     fn new(_: &'static Metric) -> Self {
-        Self {
-            cells: cells(L::SERIES),
-            labels: std::marker::PhantomData,
-        }
+        Self { cells: cells(L::SERIES), labels: std::marker::PhantomData }
     }
 
     fn render(&self, metric: &Metric, out: &mut Text) {
@@ -115,10 +112,7 @@ impl<L: LabelSet> Instrument for Stopwatch<L> {
     }
 
     fn new(_: &'static Metric) -> Self {
-        Self {
-            cells: cells(L::SERIES),
-            labels: std::marker::PhantomData,
-        }
+        Self { cells: cells(L::SERIES), labels: std::marker::PhantomData }
     }
 
     fn render(&self, metric: &Metric, out: &mut Text) {
@@ -140,10 +134,7 @@ impl<L: LabelSet> Gauge<L> {
     /// One more until the guard is dropped.
     pub fn enter(&self, labels: L) -> GaugeGuard {
         self.cells[labels.index()].fetch_add(1, Relaxed);
-        GaugeGuard {
-            cells: Arc::clone(&self.cells),
-            index: labels.index(),
-        }
+        GaugeGuard { cells: Arc::clone(&self.cells), index: labels.index() }
     }
 
     /// So many.
@@ -174,12 +165,7 @@ impl<L: LabelSet> Instrument for Gauge<L> {
 
     fn render(&self, metric: &Metric, out: &mut Text) {
         for (index, cell) in self.cells.iter().enumerate() {
-            out.sample(
-                metric,
-                "",
-                &L::at(index).values(),
-                cell.load(Relaxed) as f64,
-            );
+            out.sample(metric, "", &L::at(index).values(), cell.load(Relaxed) as f64);
         }
     }
 }
@@ -220,10 +206,7 @@ impl<L: LabelSet> Histogram<L> {
 
     /// How many events so far.
     pub fn count(&self, labels: L) -> u64 {
-        self.row(labels.index())[..=self.bounds.len()]
-            .iter()
-            .map(|cell| cell.load(Relaxed))
-            .sum()
+        self.row(labels.index())[..=self.bounds.len()].iter().map(|cell| cell.load(Relaxed)).sum()
     }
 
     /// How long they took together.
@@ -246,11 +229,8 @@ impl<L: LabelSet> Instrument for Histogram<L> {
     }
 
     fn new(metric: &'static Metric) -> Self {
-        let bounds: Box<[u64]> = metric
-            .buckets
-            .iter()
-            .map(|seconds| (seconds * NANOS).round() as u64)
-            .collect();
+        let bounds: Box<[u64]> =
+            metric.buckets.iter().map(|seconds| (seconds * NANOS).round() as u64).collect();
         Self {
             cells: cells(L::SERIES * (bounds.len() + 2)),
             bounds,
@@ -260,11 +240,7 @@ impl<L: LabelSet> Instrument for Histogram<L> {
 
     fn render(&self, metric: &Metric, out: &mut Text) {
         for index in 0..L::SERIES {
-            let row: Vec<u64> = self
-                .row(index)
-                .iter()
-                .map(|cell| cell.load(Relaxed))
-                .collect();
+            let row: Vec<u64> = self.row(index).iter().map(|cell| cell.load(Relaxed)).collect();
             let labels = L::at(index).values();
             let (buckets, sum) = row.split_at(self.bounds.len() + 1);
             // The count is the sum of what was just read, so it agrees with the buckets.

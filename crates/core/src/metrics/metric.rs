@@ -104,13 +104,7 @@ impl Metric {
 
     /// What it says, one line.
     pub fn help(&self) -> String {
-        self.help
-            .lines()
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join(" ")
-            .trim()
-            .to_owned()
+        self.help.lines().map(str::trim).collect::<Vec<_>>().join(" ").trim().to_owned()
     }
 
     /// The unit, which its name says.

@@ -77,24 +77,16 @@ impl Probe {
     pub(super) const METRICS: &'static [Metric] = &[SUCCESS, PHASE, LAST_SUCCESS, TOTAL];
 
     pub(super) fn new() -> Self {
-        Self {
-            total: Counter::new(&Self::METRICS[3]),
-            seen: Mutex::default(),
-        }
+        Self { total: Counter::new(&Self::METRICS[3]), seen: Mutex::default() }
     }
 
     /// Takes a probe's findings.
     pub fn record(&self, probed: Probed) {
-        let result = if probed.ok {
-            ProbeResult::Ok
-        } else {
-            ProbeResult::Failed
-        };
+        let result = if probed.ok { ProbeResult::Ok } else { ProbeResult::Failed };
         self.total.inc((probed.browser, result));
         // A thread that panicked here left a map that is still well-formed.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.success
-            .insert((probed.version, probed.browser), probed.ok);
+        seen.success.insert((probed.version, probed.browser), probed.ok);
         if seen.success.len() > VERSIONS {
             seen.success.pop_first();
         }
@@ -109,12 +101,7 @@ impl Probe {
         out.head(&SUCCESS);
         for ((version, browser), ok) in &seen.success {
             let version = version.to_string();
-            out.sample(
-                &SUCCESS,
-                "",
-                &[browser.as_str(), &version],
-                f64::from(u8::from(*ok)),
-            );
+            out.sample(&SUCCESS, "", &[browser.as_str(), &version], f64::from(u8::from(*ok)));
         }
         out.head(&PHASE);
         for (browser, phases) in &seen.phases {

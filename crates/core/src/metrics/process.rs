@@ -24,23 +24,11 @@ const fn metric(kind: Type, name: &'static str, help: &'static str) -> Metric {
 
 /// In the order of `Process`'s fields.
 pub(super) const METRICS: &[Metric] = &[
-    metric(
-        Type::Counter,
-        "process_cpu_seconds_total",
-        "Processor time used.",
-    ),
+    metric(Type::Counter, "process_cpu_seconds_total", "Processor time used."),
     metric(Type::Gauge, "process_resident_memory_bytes", "Memory held."),
     metric(Type::Gauge, "process_open_fds", "Files and sockets open."),
-    metric(
-        Type::Gauge,
-        "process_max_fds",
-        "Files and sockets that may be open.",
-    ),
-    metric(
-        Type::Gauge,
-        "process_start_time_seconds",
-        "When the process started, since 1970.",
-    ),
+    metric(Type::Gauge, "process_max_fds", "Files and sockets that may be open."),
+    metric(Type::Gauge, "process_start_time_seconds", "When the process started, since 1970."),
 ];
 
 /// Linux counts a process's time in ticks of 10 ms towards programs, whatever its own clock does.
@@ -69,14 +57,8 @@ impl Process {
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         // proc(5) counts from 1, and two fields are before the bracket's end.
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        let boot = files
-            .system_stat
-            .lines()
-            .find_map(|line| line.strip_prefix("btime "))?;
-        let max = files
-            .limits
-            .lines()
-            .find_map(|line| line.strip_prefix("Max open files"))?;
+        let boot = files.system_stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let max = files.limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
         Some(Self {
             cpu_seconds: (field(14)? + field(15)?) as f64 / TICKS_PER_SECOND,
             resident_bytes: field(24)? * files.page_size,
@@ -127,12 +109,6 @@ mod tests {
         };
         assert_eq!(process, expected);
         assert_eq!(Process::from_proc(&ProcFiles { stat: "", ..files }), None);
-        assert_eq!(
-            Process::from_proc(&ProcFiles {
-                stat: "1 (a) S 1",
-                ..files
-            }),
-            None
-        );
+        assert_eq!(Process::from_proc(&ProcFiles { stat: "1 (a) S 1", ..files }), None);
     }
 }

@@ -49,11 +49,7 @@ fn the_page_has_exactly_the_metrics_of_the_table() {
         .map(|line| line.split(' ').next().unwrap())
         .collect();
     let declared: BTreeSet<_> = metrics().map(|metric| metric.name).collect();
-    assert_eq!(
-        on_page.len(),
-        declared.len(),
-        "a metric is there twice, or not at all"
-    );
+    assert_eq!(on_page.len(), declared.len(), "a metric is there twice, or not at all");
     assert_eq!(on_page.into_iter().collect::<BTreeSet<_>>(), declared);
     assert_eq!(declared.len(), metrics().count());
 }
@@ -63,18 +59,10 @@ fn names_say_their_kind_and_unit() {
     for metric in metrics() {
         let is_total = metric.name.ends_with("_total");
         assert_eq!(is_total, metric.kind == Type::Counter, "{}", metric.name);
-        assert!(
-            !metric.help().is_empty() && metric.help().ends_with('.'),
-            "{}",
-            metric.name
-        );
+        assert!(!metric.help().is_empty() && metric.help().ends_with('.'), "{}", metric.name);
         if metric.kind == Type::Histogram {
             assert_eq!(metric.unit(), "seconds", "{}", metric.name);
-            assert!(
-                metric.buckets.is_sorted() && !metric.buckets.is_empty(),
-                "{}",
-                metric.name
-            );
+            assert!(metric.buckets.is_sorted() && !metric.buckets.is_empty(), "{}", metric.name);
         }
     }
 }
@@ -102,27 +90,11 @@ fn everything_known_begins_at_zero() {
 #[test]
 fn what_happened_is_counted_under_its_labels() {
     let metrics = Metrics::default();
-    metrics.http.requests.inc((
-        Method::from("PATCH"),
-        Route::of("/x"),
-        StatusCode::from(418),
-    ));
-    metrics
-        .sessions
-        .ended
-        .add((BrowserKind::Firefox, EndCause::WorkerCrash), 5);
-    metrics
-        .browsers
-        .exits
-        .inc((BrowserKind::Chromium, ExitReason::LifetimeMemory));
-    metrics
-        .relay
-        .closes
-        .inc((ClosedBy::Worker, CloseCode::from(Some(4999))));
-    metrics
-        .relay
-        .stall
-        .add(Direction::ToClient, Duration::from_millis(1500));
+    metrics.http.requests.inc((Method::from("PATCH"), Route::of("/x"), StatusCode::from(418)));
+    metrics.sessions.ended.add((BrowserKind::Firefox, EndCause::WorkerCrash), 5);
+    metrics.browsers.exits.inc((BrowserKind::Chromium, ExitReason::LifetimeMemory));
+    metrics.relay.closes.inc((ClosedBy::Worker, CloseCode::from(Some(4999))));
+    metrics.relay.stall.add(Direction::ToClient, Duration::from_millis(1500));
     let page = page(&metrics);
     for line in [
         r#"http_requests_total{method="other",route="other",status="other"} 1"#,
@@ -139,16 +111,10 @@ fn what_happened_is_counted_under_its_labels() {
 fn a_histograms_buckets_add_up_and_bounds_belong_to_their_bucket() {
     let metrics = Metrics::default();
     for millis in [1, 5, 6, 70_000] {
-        metrics
-            .connect
-            .phase
-            .observe(ConnectPhase::Dial, Duration::from_millis(millis));
+        metrics.connect.phase.observe(ConnectPhase::Dial, Duration::from_millis(millis));
     }
     assert_eq!(metrics.connect.phase.count(ConnectPhase::Dial), 4);
-    assert_eq!(
-        metrics.connect.phase.sum(ConnectPhase::Dial),
-        Duration::from_millis(70_012)
-    );
+    assert_eq!(metrics.connect.phase.sum(ConnectPhase::Dial), Duration::from_millis(70_012));
     let page = page(&metrics);
     for line in [
         r#"flotilla_connect_phase_seconds_bucket{phase="dial",le="0.005"} 2"#,
@@ -234,10 +200,7 @@ fn probes_of_ever_new_versions_stay_bounded() {
         });
     }
     let page = page(&metrics);
-    let series = page
-        .lines()
-        .filter(|line| line.starts_with("flotilla_probe_success{"))
-        .count();
+    let series = page.lines().filter(|line| line.starts_with("flotilla_probe_success{")).count();
     assert_eq!(series, 24);
     assert!(page.contains(r#"version="1.99""#));
 }
@@ -274,22 +237,10 @@ fn requests_and_refusals_are_sorted_by_what_they_are() {
     assert_eq!(Route::of("/"), Route::Home);
     assert_eq!(Route::of("connect"), Route::Other);
     assert_eq!(Route::of("/healthz/"), Route::Healthz);
-    assert_eq!(
-        StartResult::from(&Refusal::draining()),
-        StartResult::Maintenance
-    );
-    assert_eq!(
-        StartResult::from(&Refusal::queue_full(1, 1)),
-        StartResult::NoCapacity
-    );
-    assert_eq!(
-        StartResult::from(&Refusal::bad_request("x")),
-        StartResult::ClientError
-    );
-    assert_eq!(
-        StartResult::from(&Refusal::other(500, "bug", "x")),
-        StartResult::Internal
-    );
+    assert_eq!(StartResult::from(&Refusal::draining()), StartResult::Maintenance);
+    assert_eq!(StartResult::from(&Refusal::queue_full(1, 1)), StartResult::NoCapacity);
+    assert_eq!(StartResult::from(&Refusal::bad_request("x")), StartResult::ClientError);
+    assert_eq!(StartResult::from(&Refusal::other(500, "bug", "x")), StartResult::Internal);
 }
 
 #[test]

@@ -19,11 +19,7 @@ impl Text {
     /// One sample.
     pub(super) fn sample(&mut self, metric: &Metric, suffix: &str, values: &[&str], number: f64) {
         let labels = labels(metric, values);
-        self.line(format_args!(
-            "{}{suffix}{} {number}",
-            metric.name,
-            braced(&labels)
-        ));
+        self.line(format_args!("{}{suffix}{} {number}", metric.name, braced(&labels)));
     }
 
     /// The samples of one histogram's series.
@@ -56,23 +52,13 @@ impl Text {
 fn labels(metric: &Metric, values: &[&str]) -> String {
     debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
     let pairs = metric.labels.iter().zip(values);
-    pairs
-        .map(|(name, value)| format!("{name}=\"{}\"", escape(value)))
-        .collect::<Vec<_>>()
-        .join(",")
+    pairs.map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect::<Vec<_>>().join(",")
 }
 
 fn braced(labels: &str) -> String {
-    if labels.is_empty() {
-        String::new()
-    } else {
-        format!("{{{labels}}}")
-    }
+    if labels.is_empty() { String::new() } else { format!("{{{labels}}}") }
 }
 
 fn escape(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n")
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -204,11 +204,7 @@ label! {
 
 impl From<&str> for Method {
     fn from(method: &str) -> Self {
-        Self::ALL[..3]
-            .iter()
-            .copied()
-            .find(|m| m.value() == method)
-            .unwrap_or(Self::Other)
+        Self::ALL[..3].iter().copied().find(|m| m.value() == method).unwrap_or(Self::Other)
     }
 }
 
@@ -245,11 +241,7 @@ impl Route {
             return Self::Json;
         }
         let named = &Self::ALL[1..Self::ALL.len() - 1];
-        named
-            .iter()
-            .copied()
-            .find(|route| route.value() == path)
-            .unwrap_or(Self::Other)
+        named.iter().copied().find(|route| route.value() == path).unwrap_or(Self::Other)
     }
 }
 

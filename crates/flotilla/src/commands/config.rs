@@ -70,16 +70,11 @@ pub enum Page {
 /// Never for what a person wrote: that is printed, and in the exit code.
 pub fn run(command: &ConfigCommand, printer: Printer) -> anyhow::Result<ExitCode> {
     let outcome = match command {
-        ConfigCommand::Show {
-            json,
-            diff_from_default,
-            settings,
-        } => load(settings).map(|loaded| show(&loaded, *json, *diff_from_default)),
+        ConfigCommand::Show { json, diff_from_default, settings } => {
+            load(settings).map(|loaded| show(&loaded, *json, *diff_from_default))
+        }
         ConfigCommand::Check { from, settings } => load(settings).and_then(|loaded| {
-            let steps = from
-                .as_deref()
-                .map(|old| steps(old, &loaded.config))
-                .transpose()?;
+            let steps = from.as_deref().map(|old| steps(old, &loaded.config)).transpose()?;
             Ok(verdict(&loaded, steps))
         }),
         ConfigCommand::Docs { page } => Ok(match page {
@@ -98,11 +93,7 @@ pub fn run(command: &ConfigCommand, printer: Printer) -> anyhow::Result<ExitCode
 }
 
 fn show(loaded: &Loaded, json: bool, only_changed: bool) -> String {
-    if json {
-        format!("{:#}", loaded.json(only_changed))
-    } else {
-        loaded.table(only_changed)
-    }
+    if json { format!("{:#}", loaded.json(only_changed)) } else { loaded.table(only_changed) }
 }
 
 fn verdict(loaded: &Loaded, steps: Option<String>) -> String {
@@ -115,13 +106,8 @@ fn verdict(loaded: &Loaded, steps: Option<String>) -> String {
 
 /// How to get from an older file's timings to those in force.
 fn steps(old: &Path, new: &Config) -> Result<String, ConfigFailure> {
-    let sources = Sources {
-        file: Some(read(old)?),
-        ..Sources::default()
-    };
-    let old = Config::load(&sources)
-        .map_err(ConfigFailure::Invalid)?
-        .config;
+    let sources = Sources { file: Some(read(old)?), ..Sources::default() };
+    let old = Config::load(&sources).map_err(ConfigFailure::Invalid)?.config;
     check_jump(&old.timing, &new.timing)?;
     let waves = plan_change(&old.timing, &new.timing)?;
     Ok(match waves.as_slice() {
@@ -152,27 +138,23 @@ impl clap::Args for SettingFlags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help("The TOML file with settings [env: FLOTILLA_CONFIG]");
-        settings()
-            .zip(FLAGS.iter())
-            .fold(command.arg(file), |command, (setting, flag)| {
-                let variable = setting.env_name();
-                let default = match setting.default_text() {
-                    "" => String::new(),
-                    text => format!(" [default: {}]", text.replace('`', "")),
-                };
-                let arg = Arg::new(setting.key)
-                    .long(flag.as_str())
-                    .value_name(setting.placeholder)
-                    .help_heading(setting.group)
-                    .help(format!("{}{default} [env: {variable}]", setting.summary()));
-                command.arg(if setting.switch {
-                    arg.num_args(0..=1)
-                        .require_equals(true)
-                        .default_missing_value("true")
-                } else {
-                    arg.allow_hyphen_values(setting.key == "allowed_launch_args")
-                })
+        settings().zip(FLAGS.iter()).fold(command.arg(file), |command, (setting, flag)| {
+            let variable = setting.env_name();
+            let default = match setting.default_text() {
+                "" => String::new(),
+                text => format!(" [default: {}]", text.replace('`', "")),
+            };
+            let arg = Arg::new(setting.key)
+                .long(flag.as_str())
+                .value_name(setting.placeholder)
+                .help_heading(setting.group)
+                .help(format!("{}{default} [env: {variable}]", setting.summary()));
+            command.arg(if setting.switch {
+                arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+            } else {
+                arg.allow_hyphen_values(setting.key == "allowed_launch_args")
             })
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -237,10 +219,11 @@ impl ConfigFailure {
 fn listed(errors: &[ConfigError]) -> String {
     match errors {
         [error] => error.to_string(),
-        errors => errors.iter().fold(
-            format!("{} settings are wrong:", errors.len()),
-            |text, error| format!("{text}\n  - {error}"),
-        ),
+        errors => {
+            errors.iter().fold(format!("{} settings are wrong:", errors.len()), |text, error| {
+                format!("{text}\n  - {error}")
+            })
+        }
     }
 }
 
@@ -262,10 +245,8 @@ pub fn load_from(
 ) -> Result<Loaded, ConfigFailure> {
     // A setting that is not text is wrong anyway, and its error shows what can be shown.
     let text = |text: OsString| text.to_string_lossy().into_owned();
-    let env: BTreeMap<_, _> = env
-        .into_iter()
-        .map(|(name, value)| (text(name), text(value)))
-        .collect();
+    let env: BTreeMap<_, _> =
+        env.into_iter().map(|(name, value)| (text(name), text(value))).collect();
     let sources = Sources {
         flags: flags.given.clone(),
         file: file(flags, &env)?,
@@ -279,41 +260,26 @@ type Env = BTreeMap<String, String>;
 
 /// A variable's value as a path, if it is set.
 fn path(env: &Env, name: &str) -> Option<PathBuf> {
-    env.get(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+    env.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// The file that was named, else the first that exists where files are looked for.
 fn file(flags: &SettingFlags, env: &Env) -> Result<Option<File>, ConfigFailure> {
-    if let Some(named) = flags
-        .config
-        .clone()
-        .or_else(|| path(env, "FLOTILLA_CONFIG"))
-    {
+    if let Some(named) = flags.config.clone().or_else(|| path(env, "FLOTILLA_CONFIG")) {
         return read(&named).map(Some);
     }
     let of_user = path(env, "XDG_CONFIG_HOME")
         .or_else(|| path(env, "HOME").map(|home| home.join(".config")))
         .map(|folder| folder.join("flotilla").join(FILE));
-    let places = [
-        Some(PathBuf::from(FILE)),
-        of_user,
-        Some(Path::new("/etc/flotilla").join(FILE)),
-    ];
+    let places = [Some(PathBuf::from(FILE)), of_user, Some(Path::new("/etc/flotilla").join(FILE))];
     let found = places.into_iter().flatten().find(|place| place.is_file());
     found.map(|found| read(&found)).transpose()
 }
 
 fn read(path: &Path) -> Result<File, ConfigFailure> {
-    let text = std::fs::read_to_string(path).map_err(|why| ConfigFailure::Unreadable {
-        path: path.to_owned(),
-        why,
-    })?;
-    Ok(File {
-        name: path.display().to_string(),
-        text,
-    })
+    let text = std::fs::read_to_string(path)
+        .map_err(|why| ConfigFailure::Unreadable { path: path.to_owned(), why })?;
+    Ok(File { name: path.display().to_string(), text })
 }
 
 /// The defaults that depend on the machine.
@@ -345,16 +311,11 @@ mod tests {
     }
 
     fn flags(arguments: &[&str]) -> SettingFlags {
-        Cli::try_parse_from([&["flotilla"], arguments].concat())
-            .unwrap()
-            .settings
+        Cli::try_parse_from([&["flotilla"], arguments].concat()).unwrap().settings
     }
 
     fn env(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
-        variables
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect()
+        variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
     #[test]
@@ -363,10 +324,7 @@ mod tests {
         let mut command = Cli::command();
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
-        assert!(
-            settings().all(|s| help.contains(&format!("--{}", s.flag()))),
-            "{help}"
-        );
+        assert!(settings().all(|s| help.contains(&format!("--{}", s.flag()))), "{help}");
     }
 
     #[test]
@@ -376,16 +334,10 @@ mod tests {
         assert_eq!(loaded.config.listen.port, 9000);
         assert!(loaded.config.listen.allow_anyone);
         assert!(!loaded.config.browsers.headless);
-        assert_eq!(
-            loaded.config.places.data,
-            Path::new("/nowhere/.local/share/flotilla")
-        );
+        assert_eq!(loaded.config.places.data, Path::new("/nowhere/.local/share/flotilla"));
         let args = flags(&["--allowed-launch-args", "--lang=,--mute-audio"]);
         let loaded = load_from(&args, env(&[])).unwrap();
-        assert_eq!(
-            loaded.config.sessions.allowed_launch_args,
-            ["--lang=", "--mute-audio"]
-        );
+        assert_eq!(loaded.config.sessions.allowed_launch_args, ["--lang=", "--mute-audio"]);
     }
 
     #[test]
@@ -399,13 +351,8 @@ mod tests {
     #[test]
     fn every_mistake_is_listed_in_one_go() {
         let wrong = env(&[("PORT", "eighty"), ("HEADLESS", "maybe")]);
-        let failure = load_from(&flags(&["--queue-limit", "x"]), wrong)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            failure.starts_with("3 settings are wrong:\n  - PORT: \"eighty\""),
-            "{failure}"
-        );
+        let failure = load_from(&flags(&["--queue-limit", "x"]), wrong).unwrap_err().to_string();
+        assert!(failure.starts_with("3 settings are wrong:\n  - PORT: \"eighty\""), "{failure}");
         assert!(failure.contains("--queue-limit: \"x\" is not"), "{failure}");
     }
 }

@@ -19,9 +19,7 @@ impl Kind for Span {
         "write seconds, such as 5, or a whole number with a unit: 500ms, 5s, 5m, 1h".to_owned()
     }
     fn parse(text: &str) -> Option<Duration> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let number: u64 = text[..end].parse().ok()?;
         let unit = match text[end..].trim() {
             "" => "s",
@@ -84,12 +82,7 @@ impl Kind for Limit {
 #[derive(Debug)]
 pub(in crate::config) enum Size {}
 
-const SIZES: [(&str, u64); 4] = [
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Kind for Size {
     type Value = u64;
@@ -100,25 +93,18 @@ impl Kind for Size {
         "write bytes, such as 65536, or a whole number with a unit: 32KiB, 512MiB, 2GiB".to_owned()
     }
     fn parse(text: &str) -> Option<u64> {
-        let end = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let number: u64 = text[..end].parse().ok()?;
         let unit = match text[end..].trim() {
             "" => "B",
             unit => unit,
         };
-        let (_, bytes) = SIZES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
+        let (_, bytes) = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?;
         number.checked_mul(*bytes).filter(|bytes| *bytes > 0)
     }
     fn show(value: &u64) -> String {
         // The last unit is one byte, which divides everything.
-        let (unit, per) = SIZES
-            .iter()
-            .find(|(_, per)| value.is_multiple_of(*per))
-            .expect("bytes");
+        let (unit, per) = SIZES.iter().find(|(_, per)| value.is_multiple_of(*per)).expect("bytes");
         match *unit {
             "B" => value.to_string(),
             unit => format!("{}{unit}", value / per),

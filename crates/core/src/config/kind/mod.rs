@@ -61,11 +61,7 @@ pub(in crate::config) trait Kind {
     /// The value as it would be written in TOML.
     fn toml(value: &Self::Value) -> String {
         let text = Self::show(value);
-        if Self::BARE {
-            text
-        } else {
-            format!("{text:?}")
-        }
+        if Self::BARE { text } else { format!("{text:?}") }
     }
 
     /// The value of a source.
@@ -105,11 +101,7 @@ impl<K: Kind> Kind for Maybe<K> {
         K::allowed()
     }
     fn parse(text: &str) -> Option<Self::Value> {
-        if text.is_empty() {
-            Some(None)
-        } else {
-            K::parse(text).map(Some)
-        }
+        if text.is_empty() { Some(None) } else { K::parse(text).map(Some) }
     }
     fn show(value: &Self::Value) -> String {
         value.as_ref().map(K::show).unwrap_or_default()
@@ -132,11 +124,7 @@ impl<K: Kind> Kind for List<K> {
         format!("{}; several with commas between them", K::allowed())
     }
     fn parse(text: &str) -> Option<Self::Value> {
-        text.split(',')
-            .map(str::trim)
-            .filter(|item| !item.is_empty())
-            .map(K::parse)
-            .collect()
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(K::parse).collect()
     }
     fn items(items: &[String]) -> Option<Self::Value> {
         items.iter().map(|item| K::parse(item.trim())).collect()
@@ -145,10 +133,7 @@ impl<K: Kind> Kind for List<K> {
         value.iter().map(K::show).collect::<Vec<_>>().join(",")
     }
     fn toml(value: &Self::Value) -> String {
-        format!(
-            "[{}]",
-            value.iter().map(K::toml).collect::<Vec<_>>().join(", ")
-        )
+        format!("[{}]", value.iter().map(K::toml).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -184,10 +169,7 @@ impl<T: Words> Kind for Word<T> {
         }
     }
     fn parse(text: &str) -> Option<T> {
-        T::ALL
-            .iter()
-            .copied()
-            .find(|word| word.word().eq_ignore_ascii_case(text))
+        T::ALL.iter().copied().find(|word| word.word().eq_ignore_ascii_case(text))
     }
     fn show(value: &T) -> String {
         value.word().to_owned()

@@ -44,9 +44,7 @@ impl<const MIN: u32, const MAX: u32> Kind for Count<MIN, MAX> {
         format!("write a number from {MIN} to {MAX}")
     }
     fn parse(text: &str) -> Option<u32> {
-        text.parse()
-            .ok()
-            .filter(|number| (MIN..=MAX).contains(number))
+        text.parse().ok().filter(|number| (MIN..=MAX).contains(number))
     }
     fn show(value: &u32) -> String {
         value.to_string()
@@ -94,9 +92,7 @@ impl Kind for Host {
     fn parse(text: &str) -> Option<String> {
         let is_address = text.parse::<std::net::IpAddr>().is_ok();
         let is_name = !text.is_empty()
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '.');
         (is_address || is_name).then(|| text.to_owned())
     }
     fn show(value: &String) -> String {

@@ -74,10 +74,7 @@ fn raising_the_heartbeat_beyond_the_ttl_raises_the_ttl_first() {
     let to = set("shutdown_command_ttl", 300, &to);
     let to = set("heartbeat_interval", 90, &to);
     let refusal = check_jump(&from, &to).unwrap_err().to_string();
-    assert!(
-        refusal.contains("heartbeat_interval < redis_key_ttl"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("heartbeat_interval < redis_key_ttl"), "{refusal}");
     let steps = refusal.split_once(":\n").unwrap().1;
     assert_eq!(
         steps,
@@ -91,10 +88,8 @@ fn lowering_the_ttl_below_the_heartbeat_lowers_the_heartbeat_first() {
     let from = Timing::default();
     let to = set("heartbeat_interval", 1, &set("redis_key_ttl", 4, &from));
     let waves = plan_change(&from, &to).unwrap();
-    let keys: Vec<Vec<_>> = waves
-        .iter()
-        .map(|wave| wave.iter().map(|change| change.field.key).collect())
-        .collect();
+    let keys: Vec<Vec<_>> =
+        waves.iter().map(|wave| wave.iter().map(|change| change.field.key).collect()).collect();
     assert_eq!(keys, [["heartbeat_interval"], ["redis_key_ttl"]]);
 }
 
@@ -104,19 +99,12 @@ fn an_end_that_breaks_a_rule_has_no_plan() {
     let bad = set("heartbeat_interval", 60, &good);
     assert!(matches!(plan_change(&bad, &good), Err(PlanError::From(_))));
     let error = plan_change(&good, &bad).unwrap_err().to_string();
-    assert!(
-        error.contains("heartbeat_interval < redis_key_ttl"),
-        "{error}"
-    );
+    assert!(error.contains("heartbeat_interval < redis_key_ttl"), "{error}");
 }
 
 #[test]
 fn nothing_to_change_is_no_wave() {
-    assert!(
-        plan_change(&Timing::default(), &Timing::default())
-            .unwrap()
-            .is_empty()
-    );
+    assert!(plan_change(&Timing::default(), &Timing::default()).unwrap().is_empty());
 }
 
 #[test]
