@@ -59,10 +59,7 @@ impl GridBuilder {
     pub fn start(self) -> Grid {
         let permit = self.counted.then(Permit::take);
         let began = Instant::now();
-        let mut child = self
-            .command()
-            .spawn()
-            .expect("the grid's binary can be run");
+        let mut child = self.command().spawn().expect("the grid's binary can be run");
         let log = collect(child.stderr.take().expect("stderr is piped"));
         let lines = lines(child.stdout.take().expect("stdout is piped"));
         let mut grid = Grid {
@@ -84,9 +81,7 @@ impl GridBuilder {
     /// # Panics
     /// When the binary cannot be run.
     pub fn output(self) -> std::process::Output {
-        self.command()
-            .output()
-            .expect("the grid's binary can be run")
+        self.command().output().expect("the grid's binary can be run")
     }
 
     /// The command line. The grid dies with the thread that started it, so that a test runner
@@ -137,10 +132,12 @@ impl Grid {
 
     fn wait_ready(&mut self, lines: &Receiver<String>) -> String {
         let began = Instant::now();
+        let mut said = String::new();
         loop {
             match lines.recv_timeout(Duration::from_millis(100)) {
                 Ok(line) => {
-                    if let Some(endpoint) = ready_line(&line) {
+                    said += &line;
+                    if let Some(endpoint) = ready_event(&said) {
                         return endpoint;
                     }
                 }
@@ -226,9 +223,7 @@ impl Grid {
 
     /// Waits until so many clients are in the queue.
     pub fn wait_queued(&self, depth: u32, ceiling: Duration) {
-        wait_equal("the queue's depth", ceiling, &depth, || {
-            self.status().queue.depth
-        });
+        wait_equal("the queue's depth", ceiling, &depth, || self.status().queue.depth);
     }
 
     /// The browser processes of that state (such as `serving`), by process id.
@@ -275,9 +270,8 @@ impl Grid {
     /// When it does not end within `ceiling`.
     pub fn wait_exit(&mut self, ceiling: Duration) -> ExitStatus {
         let child = &mut self.child;
-        let status = wait_for("the grid's end", ceiling, || {
-            child.try_wait().expect("it is our child")
-        });
+        let status =
+            wait_for("the grid's end", ceiling, || child.try_wait().expect("it is our child"));
         self.exited = Some(status);
         status
     }
@@ -316,12 +310,7 @@ impl Grid {
             let known = all.iter().filter(|p| p.is_alive()).cloned();
             known.chain(procs::mentioning(&self.mark())).collect()
         };
-        wait_equal(
-            "the processes that the grid left",
-            ORPHANS_GONE,
-            &BTreeSet::new(),
-            left,
-        );
+        wait_equal("the processes that the grid left", ORPHANS_GONE, &BTreeSet::new(), left);
     }
 
     fn check_no_files_left(&self) {
@@ -376,14 +365,10 @@ pub fn status_of(address: &str) -> std::io::Result<Status> {
     serde_json::from_str(&answer.body).map_err(std::io::Error::other)
 }
 
-fn ready_line(line: &str) -> Option<String> {
-    let event: serde_json::Value = serde_json::from_str(line).ok()?;
-    (event["event"] == "ready").then(|| {
-        event["endpoint"]
-            .as_str()
-            .expect("ready names the endpoint")
-            .to_owned()
-    })
+fn ready_event(text: &str) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(text).ok()?;
+    (event["event"] == "ready")
+        .then(|| event["endpoint"].as_str().expect("ready names the endpoint").to_owned())
 }
 
 fn series_name(line: &str) -> &str {

@@ -20,10 +20,7 @@ pub struct Response {
 impl Response {
     /// The first header of that name (in lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Reads the head of an answer, and what follows it as the body's beginning.
@@ -43,11 +40,7 @@ impl Response {
             .filter_map(|line| line.split_once(':'))
             .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        Ok(Self {
-            status,
-            headers,
-            body: body.to_owned(),
-        })
+        Ok(Self { status, headers, body: body.to_owned() })
     }
 }
 

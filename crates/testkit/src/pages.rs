@@ -18,10 +18,7 @@ impl Pages {
     ///
     /// # Panics
     /// When there is no port.
-    #[expect(
-        clippy::new_without_default,
-        reason = "starting a server has an effect"
-    )]
+    #[expect(clippy::new_without_default, reason = "starting a server has an effect")]
     pub fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
@@ -46,10 +43,7 @@ impl Pages {
     /// # Panics
     /// Never: nothing panics with the lock held.
     pub fn visitors(&self) -> Vec<u32> {
-        self.visitors
-            .lock()
-            .expect("no thread panics with it")
-            .clone()
+        self.visitors.lock().expect("no thread panics with it").clone()
     }
 }
 
@@ -60,11 +54,7 @@ pub fn byte_at(place: u64) -> u8 {
 
 fn serve(stream: &TcpStream, seen: &Mutex<Vec<u32>>) {
     // Looked up before the answer, while the peer's socket is certainly there.
-    if let Some(pid) = stream
-        .peer_addr()
-        .ok()
-        .and_then(|peer| procs::owner_of_port(peer.port()))
-    {
+    if let Some(pid) = stream.peer_addr().ok().and_then(|peer| procs::owner_of_port(peer.port())) {
         seen.lock().expect("no thread panics with it").push(pid);
     }
     let mut reader = BufReader::new(stream);
@@ -85,10 +75,7 @@ fn serve(stream: &TcpStream, seen: &Mutex<Vec<u32>>) {
 }
 
 fn answer(mut stream: &TcpStream, path: &str) -> std::io::Result<()> {
-    if let Some(length) = path
-        .strip_prefix("/bytes/")
-        .and_then(|n| n.parse::<u64>().ok())
-    {
+    if let Some(length) = path.strip_prefix("/bytes/").and_then(|n| n.parse::<u64>().ok()) {
         return send_bytes(stream, length);
     }
     let body = "<!doctype html><title>served by the client</title><h1>hello</h1>";

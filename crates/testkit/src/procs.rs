@@ -45,11 +45,7 @@ fn all() -> impl Iterator<Item = u32> {
 /// The process of that id, if there is one that has not ended.
 pub fn find(pid: u32) -> Option<Proc> {
     let stat = stat(pid).filter(|stat| stat.state != 'Z')?;
-    Some(Proc {
-        pid,
-        started: stat.started,
-        name: stat.name,
-    })
+    Some(Proc { pid, started: stat.started, name: stat.name })
 }
 
 impl Proc {
@@ -62,9 +58,7 @@ impl Proc {
 
 /// `root` and everything that descends from it.
 pub fn tree(root: u32) -> BTreeSet<Proc> {
-    let parents: Vec<_> = all()
-        .filter_map(|pid| Some((pid, stat(pid)?.parent)))
-        .collect();
+    let parents: Vec<_> = all().filter_map(|pid| Some((pid, stat(pid)?.parent))).collect();
     let mut found = vec![root];
     let mut at = 0;
     while at < found.len() {

@@ -66,12 +66,7 @@ impl Program {
             // Whoever still waits learns that the program is gone.
             waiting.lock().expect("no thread panics with it").clear();
         });
-        Self {
-            child,
-            stdin,
-            pending,
-            next: AtomicU64::new(0),
-        }
+        Self { child, stdin, pending, next: AtomicU64::new(0) }
     }
 
     /// The program's process id.
@@ -86,16 +81,10 @@ impl Program {
     pub fn start(&self, code: &str, args: Value) -> Running {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, outcome) = channel();
-        self.pending
-            .lock()
-            .expect("no thread panics with it")
-            .insert(id, tell);
+        self.pending.lock().expect("no thread panics with it").insert(id, tell);
         let line = json!({"id": id, "code": code, "args": args});
-        writeln!(
-            self.stdin.lock().expect("no thread panics with it"),
-            "{line}"
-        )
-        .expect("the program listens");
+        writeln!(self.stdin.lock().expect("no thread panics with it"), "{line}")
+            .expect("the program listens");
         Running(outcome)
     }
 
@@ -153,9 +142,7 @@ impl Running {
     /// # Panics
     /// When it takes longer than two minutes, or its program ends.
     pub fn outcome(self) -> Outcome {
-        self.0
-            .recv_timeout(CEILING)
-            .expect("the client's code comes to an end")
+        self.0.recv_timeout(CEILING).expect("the client's code comes to an end")
     }
 
     /// Its outcome, if it has come to one.
@@ -168,12 +155,10 @@ fn deliver(line: &str, pending: &Pending) {
     let Ok(reply) = serde_json::from_str::<Value>(line) else {
         return;
     };
-    let Some(tell) = reply["id"].as_u64().and_then(|id| {
-        pending
-            .lock()
-            .expect("no thread panics with it")
-            .remove(&id)
-    }) else {
+    let Some(tell) = reply["id"]
+        .as_u64()
+        .and_then(|id| pending.lock().expect("no thread panics with it").remove(&id))
+    else {
         return;
     };
     let outcome = match reply["error"].as_str() {

@@ -60,10 +60,7 @@ impl Waiting {
         let mut stream = TcpStream::connect(address).expect("the grid listens");
         // A grid that has seen enough may close before it has read everything.
         let _ = stream.write_all(bytes);
-        Self {
-            stream,
-            read: Vec::new(),
-        }
+        Self { stream, read: Vec::new() }
     }
 
     /// Sends more.
@@ -76,14 +73,10 @@ impl Waiting {
 
     /// Whether an answer has come: never blocks.
     pub fn answered(&mut self) -> bool {
-        self.stream
-            .set_nonblocking(true)
-            .expect("it is a live socket");
+        self.stream.set_nonblocking(true).expect("it is a live socket");
         let mut bytes = [0; 1];
         let peeked = self.stream.peek(&mut bytes);
-        self.stream
-            .set_nonblocking(false)
-            .expect("it is a live socket");
+        self.stream.set_nonblocking(false).expect("it is a live socket");
         matches!(peeked, Ok(1..))
     }
 
@@ -98,11 +91,7 @@ impl Waiting {
         let head = self.head();
         let answer = Response::parse(&head).expect("an HTTP answer");
         if answer.status == 101 {
-            return Ok(Socket {
-                stream: self.stream,
-                read: self.read,
-                head: answer,
-            });
+            return Ok(Socket { stream: self.stream, read: self.read, head: answer });
         }
         let mut whole = head;
         whole.append(&mut self.read);
@@ -111,9 +100,7 @@ impl Waiting {
     }
 
     fn head(&mut self) -> Vec<u8> {
-        self.stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("it is a live socket");
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("it is a live socket");
         let mut bytes = [0; 4096];
         loop {
             if let Some(end) = self.read.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -224,9 +211,7 @@ impl Socket {
                 None => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     assert!(!left.is_zero(), "no frame came within {ceiling:?}");
-                    self.stream
-                        .set_read_timeout(Some(left))
-                        .expect("it is a live socket");
+                    self.stream.set_read_timeout(Some(left)).expect("it is a live socket");
                     let mut bytes = [0; 16 * 1024];
                     match self.stream.read(&mut bytes) {
                         Ok(0) => return None,
@@ -270,10 +255,9 @@ impl Socket {
 
 fn close_reason(payload: &[u8]) -> (u16, String) {
     match payload {
-        [high, low, reason @ ..] => (
-            u16::from_be_bytes([*high, *low]),
-            String::from_utf8_lossy(reason).into_owned(),
-        ),
+        [high, low, reason @ ..] => {
+            (u16::from_be_bytes([*high, *low]), String::from_utf8_lossy(reason).into_owned())
+        }
         _ => (1005, String::new()),
     }
 }
@@ -282,18 +266,12 @@ fn close_reason(payload: &[u8]) -> (u16, String) {
 fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     let (from, length) = match second & 0x7F {
-        126 => (
-            4,
-            u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
-        ),
+        126 => (4, u64::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?))),
         127 => (10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?)),
         n => (2, u64::from(n)),
     };
     let end = from + usize::try_from(length).ok()?;
     let payload = bytes.get(from..end)?.to_vec();
     bytes.drain(..end);
-    Some(Frame {
-        opcode: first & 0x0F,
-        payload,
-    })
+    Some(Frame { opcode: first & 0x0F, payload })
 }

@@ -23,10 +23,7 @@ pub fn wait_for<T>(what: &str, ceiling: Duration, mut probe: impl FnMut() -> Opt
         if let Some(value) = probe() {
             return value;
         }
-        assert!(
-            began.elapsed() < ceiling,
-            "waited for {what}, in vain for {ceiling:?}"
-        );
+        assert!(began.elapsed() < ceiling, "waited for {what}, in vain for {ceiling:?}");
         std::thread::sleep(STEP);
     }
 }

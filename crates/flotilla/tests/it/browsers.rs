@@ -9,30 +9,18 @@ use crate::{NEWEST, SOON, VERSIONS, WITH_FIREFOX, connect_as, grid};
 #[test]
 fn three_playwright_versions_work_at_the_same_time() {
     let grid = grid().start();
-    let programs: Vec<_> = VERSIONS
-        .iter()
-        .map(|version| Program::node(version, grid.endpoint()))
-        .collect();
+    let programs: Vec<_> =
+        VERSIONS.iter().map(|version| Program::node(version, grid.endpoint())).collect();
     let starting: Vec<_> = programs
         .iter()
         .map(|program| program.start(&connect_as("b", ""), serde_json::Value::Null))
         .collect();
-    let browsers: BTreeSet<_> = starting
-        .into_iter()
-        .map(|running| running.outcome().unwrap().as_u64().unwrap())
-        .collect();
-    assert_eq!(
-        browsers.len(),
-        3,
-        "each version drives a browser of its own"
-    );
+    let browsers: BTreeSet<_> =
+        starting.into_iter().map(|running| running.outcome().unwrap().as_u64().unwrap()).collect();
+    assert_eq!(browsers.len(), 3, "each version drives a browser of its own");
 
-    let served: BTreeSet<_> = grid
-        .status()
-        .sessions
-        .iter()
-        .map(|session| session.version.to_string())
-        .collect();
+    let served: BTreeSet<_> =
+        grid.status().sessions.iter().map(|session| session.version.to_string()).collect();
     assert_eq!(served, ["1.62", "1.64", "1.65"].map(String::from).into());
     assert_eq!(grid.drivers().len(), 3);
     for program in &programs {
@@ -80,14 +68,8 @@ fn firefox_is_refused_in_words_where_it_does_not_work() {
     let grid = grid().start();
     let node = Program::node(NEWEST, grid.endpoint());
     let message = node.fail("await firefox.connect(endpoint)");
-    assert!(
-        message.contains("no firefox for Playwright 1.65"),
-        "{message}"
-    );
-    assert!(
-        message.contains("It has firefox for Playwright"),
-        "{message}"
-    );
+    assert!(message.contains("no firefox for Playwright 1.65"), "{message}");
+    assert!(message.contains("It has firefox for Playwright"), "{message}");
     grid.stop_and_check();
 }
 
@@ -96,16 +78,12 @@ fn firefox_is_refused_in_words_where_it_does_not_work() {
 fn webkit_is_refused_in_words_and_never_replaced_by_another() {
     let grid = grid().start();
     let node = Program::node(NEWEST, grid.endpoint());
-    for code in [
-        "await webkit.connect(endpoint)",
-        "await chromium.connect(endpoint + '/?browser=webkit')",
-    ] {
+    for code in
+        ["await webkit.connect(endpoint)", "await chromium.connect(endpoint + '/?browser=webkit')"]
+    {
         let message = node.fail(code);
         assert!(message.contains("404"), "{message}");
-        assert!(
-            message.contains("no webkit for Playwright 1.65"),
-            "{message}"
-        );
+        assert!(message.contains("no webkit for Playwright 1.65"), "{message}");
         assert!(message.contains("it has: chromium"), "{message}");
         assert!(message.contains("flotilla browsers install"), "{message}");
     }
@@ -118,10 +96,7 @@ fn an_unknown_browser_is_refused_with_the_names_that_exist() {
     let grid = grid().start();
     let node = Program::node(NEWEST, grid.endpoint());
     let message = node.fail("await chromium.connect(endpoint + '/?browser=netscape')");
-    assert!(
-        message.contains("unknown browser \"netscape\""),
-        "{message}"
-    );
+    assert!(message.contains("unknown browser \"netscape\""), "{message}");
     assert!(message.contains("chromium, firefox or webkit"), "{message}");
     grid.stop_and_check();
 }
@@ -131,10 +106,7 @@ fn only_the_browsers_that_the_operator_names_are_served() {
     let grid = grid().env("BROWSER_TYPE", "chromium").start();
     let node = Program::node(WITH_FIREFOX, grid.endpoint());
     let message = node.fail("await firefox.connect(endpoint)");
-    assert!(
-        message.contains("no firefox for Playwright 1.64"),
-        "{message}"
-    );
+    assert!(message.contains("no firefox for Playwright 1.64"), "{message}");
     let kinds: BTreeSet<_> = grid.status().pools.iter().map(|p| p.browser).collect();
     assert_eq!(kinds.len(), 1, "{kinds:?}");
     grid.stop_and_check();

@@ -153,10 +153,7 @@ fn flotilla_run_brings_a_grid_of_its_own_and_passes_the_exit_code_on() {
     let folder = test_project();
     let run = |args: &[&str]| {
         let mut command = flotilla(&["run", "--"]);
-        command
-            .args(args)
-            .env("PORT", "0")
-            .env("FLOTILLA_RUN_DIR", folder.join("run"));
+        command.args(args).env("PORT", "0").env("FLOTILLA_RUN_DIR", folder.join("run"));
         without_local_browsers(&mut command, &folder)
     };
     let output = run(&["npx", "playwright", "test"]);

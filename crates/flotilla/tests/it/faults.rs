@@ -74,11 +74,9 @@ fn a_driver_killed_ends_only_its_own_sessions_and_comes_back() {
     procs::kill(victim);
     let message = call.outcome().expect_err("its driver is dead");
     assert!(message.contains("died"), "{message}");
-    wait_until(
-        "its browsers to be gone",
-        flotilla_testkit::grid::ORPHANS_GONE,
-        || !below.iter().any(procs::Proc::is_alive),
-    );
+    wait_until("its browsers to be gone", flotilla_testkit::grid::ORPHANS_GONE, || {
+        !below.iter().any(procs::Proc::is_alive)
+    });
     assert_eq!(new.run("return await s.b_page.evaluate('2')"), 2);
     pid_of(&old, "again", "");
     old.run("await s.again.close()");
@@ -119,10 +117,7 @@ fn full_grid() -> (Grid, Program) {
 fn nothing_survives_the_grid_when_it_is_killed() {
     let (grid, _node) = full_grid();
     let names: BTreeSet<_> = grid.processes().into_iter().map(|p| p.name).collect();
-    assert!(
-        names.len() >= 3,
-        "driver, Chromium and Firefox run: {names:?}"
-    );
+    assert!(names.len() >= 3, "driver, Chromium and Firefox run: {names:?}");
     grid.kill_and_check();
 }
 
@@ -138,17 +133,10 @@ fn nothing_survives_a_grid_that_is_killed_while_browsers_are_starting() {
 #[test]
 fn what_a_killed_grid_left_on_disk_is_cleaned_by_the_next() {
     let runs = flotilla_testkit::folder::Folder::new();
-    let start = || {
-        grid()
-            .env("FLOTILLA_RUN_DIR", runs.path().display())
-            .start()
-    };
+    let start = || grid().env("FLOTILLA_RUN_DIR", runs.path().display()).start();
     let entries = || -> BTreeSet<_> {
         let folders = std::fs::read_dir(runs.path()).unwrap().flatten();
-        folders
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .collect()
+        folders.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     };
     let killed = start();
     let stale = entries();

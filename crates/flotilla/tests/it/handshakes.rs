@@ -27,9 +27,7 @@ fn a_malformed_handshake_is_answered_with_what_is_missing() {
         b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
         b"\r\n\r\n\r\n\r\n",
     ] {
-        let refusal = Waiting::send_bytes(grid.address(), bytes)
-            .answer()
-            .unwrap_err();
+        let refusal = Waiting::send_bytes(grid.address(), bytes).answer().unwrap_err();
         assert_eq!(refusal.status, 400, "{refusal:?}");
     }
     assert!(grid.open("/", &[]).map(|session| session.close()).is_ok());
@@ -40,14 +38,10 @@ fn a_malformed_handshake_is_answered_with_what_is_missing() {
 fn a_body_before_the_handshake_is_done_smuggles_nothing() {
     let grid = grid().start();
     let text = handshake(grid.address(), "/", &[("Content-Length", "5")]) + "hello";
-    let refusal = Waiting::send_bytes(grid.address(), text.as_bytes())
-        .answer()
-        .unwrap_err();
+    let refusal = Waiting::send_bytes(grid.address(), text.as_bytes()).answer().unwrap_err();
     assert_eq!(refusal.status, 400, "{refusal:?}");
     let text = handshake(grid.address(), "/", &[("Transfer-Encoding", "chunked")]);
-    let refusal = Waiting::send_bytes(grid.address(), text.as_bytes())
-        .answer()
-        .unwrap_err();
+    let refusal = Waiting::send_bytes(grid.address(), text.as_bytes()).answer().unwrap_err();
     assert_eq!(refusal.status, 400, "{refusal:?}");
     grid.stop_and_check();
 }
@@ -60,9 +54,8 @@ fn an_oversized_handshake_is_refused_and_read_no_further() {
     assert_eq!(refusal.status, 431, "{refusal:?}");
     // One that fits is fine, launch options can be several KB.
     let options = format!("{{\"timeout\": 30000{}}}", " ".repeat(20 * 1024));
-    let session = grid
-        .open("/", &[("x-playwright-launch-options", &options)])
-        .expect("20 KiB of header fit");
+    let session =
+        grid.open("/", &[("x-playwright-launch-options", &options)]).expect("20 KiB of header fit");
     session.close();
     grid.stop_and_check();
 }
@@ -77,10 +70,7 @@ fn a_dripping_handshake_is_cut_off_however_diligently_it_drips() {
         if client.answered() || client.write(&[*byte]).is_err() {
             break;
         }
-        assert!(
-            began.elapsed() < Duration::from_secs(10),
-            "it is never cut off"
-        );
+        assert!(began.elapsed() < Duration::from_secs(10), "it is never cut off");
         std::thread::sleep(Duration::from_millis(50));
     }
     let refusal = client.answer().unwrap_err();
@@ -92,9 +82,8 @@ fn a_dripping_handshake_is_cut_off_however_diligently_it_drips() {
 #[test]
 fn many_silent_connections_keep_no_client_out() {
     let grid = grid().start();
-    let silent: Vec<_> = (0..300)
-        .map(|_| Waiting::send_bytes(grid.address(), b"GET / HT"))
-        .collect();
+    let silent: Vec<_> =
+        (0..300).map(|_| Waiting::send_bytes(grid.address(), b"GET / HT")).collect();
     let node = Program::node(NEWEST, grid.endpoint());
     let began = Instant::now();
     node.run("const b = await chromium.connect(endpoint); await b.newPage(); await b.close();");
@@ -113,15 +102,9 @@ fn many_silent_connections_keep_no_client_out() {
 #[test]
 fn a_web_page_cannot_open_a_session() {
     let grid = grid().start();
-    let refusal = grid
-        .open("/", &[("Origin", "https://evil.example")])
-        .unwrap_err();
+    let refusal = grid.open("/", &[("Origin", "https://evil.example")]).unwrap_err();
     assert_eq!(refusal.status, 403, "{refusal:?}");
-    assert!(
-        refusal.body.to_lowercase().contains("origin"),
-        "{}",
-        refusal.body
-    );
+    assert!(refusal.body.to_lowercase().contains("origin"), "{}", refusal.body);
     assert_eq!(grid.status().workers[0].sessions_served, 0);
     grid.stop_and_check();
 }

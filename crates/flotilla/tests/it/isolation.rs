@@ -13,42 +13,27 @@ fn pid(value: &serde_json::Value) -> u32 {
 #[test]
 fn sessions_of_one_tenant_share_a_warm_browser() {
     let grid = grid().start();
-    let warm = wait_for("a shared browser", SOON, || {
-        grid.browsers("serving").first().copied()
-    });
-    let (node, other) = (
-        Program::node(NEWEST, grid.endpoint()),
-        Program::node(NEWEST, grid.endpoint()),
-    );
+    let warm = wait_for("a shared browser", SOON, || grid.browsers("serving").first().copied());
+    let (node, other) =
+        (Program::node(NEWEST, grid.endpoint()), Program::node(NEWEST, grid.endpoint()));
     assert_eq!(pid(&node.run(&connect_as("a", ""))), warm);
-    assert_eq!(
-        pid(&other.run(&connect_as("b", "/?isolation=tenant"))),
-        warm
-    );
+    assert_eq!(pid(&other.run(&connect_as("b", "/?isolation=tenant"))), warm);
     node.run("await s.a.close()");
     other.run("await s.b.close()");
     grid.wait_used(0, SOON);
-    assert!(
-        procs::find(warm).is_some(),
-        "a shared browser outlives its sessions"
-    );
+    assert!(procs::find(warm).is_some(), "a shared browser outlives its sessions");
     grid.stop_and_check();
 }
 
 #[test]
 fn a_session_of_its_own_gets_a_warm_browser_that_is_thrown_away_after() {
     let grid = grid().start();
-    let warm = wait_for("a warm browser", SOON, || {
-        grid.browsers("warm").first().copied()
-    });
+    let warm = wait_for("a warm browser", SOON, || grid.browsers("warm").first().copied());
     let node = Program::node(NEWEST, grid.endpoint());
     let shared = pid(&node.run(&connect_as("a", "")));
     let own = pid(&node.run(&connect_as("b", "/?isolation=session")));
     assert_ne!(own, shared);
-    assert_eq!(
-        own, warm,
-        "the browser had been started before it was asked for"
-    );
+    assert_eq!(own, warm, "the browser had been started before it was asked for");
     assert_eq!(grid.browsers("own"), [own].into());
 
     let third = pid(&node.run(&connect_as("c", "/?isolation=session")));
@@ -59,9 +44,8 @@ fn a_session_of_its_own_gets_a_warm_browser_that_is_thrown_away_after() {
         procs::find(own).is_none() && procs::find(third).is_none()
     });
     assert!(procs::find(shared).is_some());
-    let refilled = wait_for("the warm pool to be full again", SOON, || {
-        grid.browsers("warm").first().copied()
-    });
+    let refilled =
+        wait_for("the warm pool to be full again", SOON, || grid.browsers("warm").first().copied());
     assert!(refilled != own && refilled != third);
     grid.stop_and_check();
 }
@@ -70,17 +54,10 @@ fn a_session_of_its_own_gets_a_warm_browser_that_is_thrown_away_after() {
 fn isolation_by_default_is_the_operators_choice() {
     let grid = grid().env("FLOTILLA_ISOLATION", "session").start();
     let node = Program::node(NEWEST, grid.endpoint());
-    let (a, b) = (
-        node.run(&connect_as("a", "")),
-        node.run(&connect_as("b", "")),
-    );
+    let (a, b) = (node.run(&connect_as("a", "")), node.run(&connect_as("b", "")));
     assert_ne!(a, b);
     let isolation: Vec<_> = grid.status().sessions;
-    assert!(
-        isolation
-            .iter()
-            .all(|session| session.isolation == "session")
-    );
+    assert!(isolation.iter().all(|session| session.isolation == "session"));
     node.run("await s.a.close(); await s.b.close()");
     grid.stop_and_check();
 }

@@ -25,14 +25,8 @@ fn options_that_ask_for_nothing_special_are_served_by_the_shared_browser() {
         json!({"headless": true}),
         json!({"headless": true, "timeout": 30000, "args": []}),
     ] {
-        let pid = node
-            .run(&with_options(&options, PID_OF_B))
-            .as_u64()
-            .unwrap();
-        assert!(
-            shared.contains(&(pid as u32)),
-            "{options}: {pid} of {shared:?}"
-        );
+        let pid = node.run(&with_options(&options, PID_OF_B)).as_u64().unwrap();
+        assert!(shared.contains(&(pid as u32)), "{options}: {pid} of {shared:?}");
         node.run("await s.b.close()");
     }
     grid.stop_and_check();
@@ -44,10 +38,7 @@ fn options_that_ask_for_something_get_a_browser_that_does_it() {
     let node = Program::node(NEWEST, grid.endpoint());
     // Nobody listens there: a browser that really uses this proxy cannot open any page.
     let options = json!({"proxy": {"server": "http://127.0.0.1:9"}});
-    let pid = node
-        .run(&with_options(&options, PID_OF_B))
-        .as_u64()
-        .unwrap();
+    let pid = node.run(&with_options(&options, PID_OF_B)).as_u64().unwrap();
     assert_eq!(grid.browsers("own"), [pid as u32].into());
     let message = node.fail("await (await s.b.newPage()).goto('http://example.test/')");
     assert!(message.contains("ERR_PROXY_CONNECTION_FAILED"), "{message}");
@@ -96,10 +87,7 @@ fn what_reaches_the_machine_is_never_a_launch_option() {
     ] {
         let message = node.fail(&with_options(&options, ""));
         let name = options.as_object().unwrap().keys().next().unwrap();
-        assert!(
-            message.contains("403") && message.contains(name),
-            "{message}"
-        );
+        assert!(message.contains("403") && message.contains(name), "{message}");
     }
     let message = node.fail(
         "await chromium.connect(endpoint, { headers: { 'x-playwright-launch-options': '{oops' } })",
@@ -147,9 +135,6 @@ fn expose_network_is_refused_where_the_operator_forbids_it() {
     let grid = grid().env("FLOTILLA_EXPOSE_NETWORK", "false").start();
     let node = Program::node(NEWEST, grid.endpoint());
     let message = node.fail("await chromium.connect(endpoint, { exposeNetwork: '*' })");
-    assert!(
-        message.contains("exposeNetwork is not allowed"),
-        "{message}"
-    );
+    assert!(message.contains("exposeNetwork is not allowed"), "{message}");
     grid.stop_and_check();
 }

@@ -16,6 +16,7 @@ mod launch;
 mod network;
 mod operator;
 mod payload;
+mod probe;
 mod promises;
 mod queue;
 mod refusals;
@@ -45,9 +46,7 @@ fn grid() -> GridBuilder {
 /// The command line of the binary under test.
 fn flotilla(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flotilla"));
-    command
-        .args(args)
-        .env("FLOTILLA_DATA", flotilla_testkit::bed::data());
+    command.args(args).env("FLOTILLA_DATA", flotilla_testkit::bed::data());
     command
 }
 

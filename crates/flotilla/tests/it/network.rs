@@ -33,13 +33,10 @@ fn two_hundred_clients_that_vanish_without_a_close_leave_nothing() {
     let node = bystander(&grid);
     for round in 0..5 {
         let how = [Vanish::Fin, Vanish::Reset][round % 2];
-        let connected: Vec<_> = (0..20)
-            .map(|_| grid.open("/", &[]).expect("a slot is free"))
-            .collect();
+        let connected: Vec<_> =
+            (0..20).map(|_| grid.open("/", &[]).expect("a slot is free")).collect();
         grid.wait_used(21, SOON);
-        let waiting: Vec<_> = (0..20)
-            .map(|_| Waiting::send(grid.address(), "/", &[]))
-            .collect();
+        let waiting: Vec<_> = (0..20).map(|_| Waiting::send(grid.address(), "/", &[])).collect();
         grid.wait_queued(20, SOON);
         // Those that wait go first: else they would be let in and go as sessions.
         for client in waiting {
@@ -86,10 +83,8 @@ fn a_client_program_that_is_killed_leaves_no_page_behind() {
 /// A client whose machine lost its network sends neither FIN nor pong.
 #[test]
 fn a_half_open_connection_is_found_and_its_slot_is_free_again() {
-    let grid = grid()
-        .env("FLOTILLA_PING_INTERVAL", "500ms")
-        .env("FLOTILLA_PEER_TIMEOUT", "2s")
-        .start();
+    let grid =
+        grid().env("FLOTILLA_PING_INTERVAL", "500ms").env("FLOTILLA_PEER_TIMEOUT", "2s").start();
     let node = bystander(&grid);
     let network = Throttle::to(grid.address());
     let gone = Program::node(NEWEST, &network.endpoint());
@@ -123,18 +118,12 @@ fn a_slow_reader_costs_no_memory_and_slows_nobody_else() {
     );
     // The bytes are on their way as soon as the relay cannot get rid of them.
     wait_until("the relay to be held up", SOON, || {
-        grid.metric("flotilla_relay_bytes_total", &[])
-            .unwrap_or(0.0)
-            > 100_000.0
+        grid.metric("flotilla_relay_bytes_total", &[]).unwrap_or(0.0) > 100_000.0
             && answer.done().is_none()
     });
     let times: Vec<_> = (0..50).map(|_| still_works(&node)).collect();
     let held = procs::resident(grid.pid()).saturating_sub(before);
-    assert!(
-        held < 16 * MIB,
-        "{} MiB more for one slow reader",
-        held / MIB
-    );
+    assert!(held < 16 * MIB, "{} MiB more for one slow reader", held / MIB);
     let mut sorted = times;
     sorted.sort();
     assert!(sorted[25] < Duration::from_millis(500), "{sorted:?}");

@@ -1,7 +1,8 @@
 //! What the operator sees and sets: configuration, status, health, metrics.
 
 use std::collections::BTreeMap;
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
 use flotilla_testkit::folder::Folder;
 use flotilla_testkit::grid::Grid;
@@ -30,28 +31,19 @@ fn config(args: &[&str], env: &[(&str, &str)], file: Option<&str>) -> Output {
 
 #[test]
 fn config_show_tells_what_is_in_force_and_where_it_comes_from() {
-    let env = [
-        ("PORT", "9999"),
-        ("REDIS_URL", "redis://:s3cret@redis.example:6379"),
-    ];
+    let env = [("PORT", "9999"), ("REDIS_URL", "redis://:s3cret@redis.example:6379")];
     let file = "queue_limit = 7\nport = 7777\n";
     let output = config(&["show"], &env, Some(file));
     let text = words(&output);
     assert!(output.status.success(), "{text}");
     let line = |name: &str| {
         let starts = |line: &&str| line.split_whitespace().next() == Some(name);
-        text.lines()
-            .find(starts)
-            .unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+        text.lines().find(starts).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
     };
     assert!(line("port").contains("9999") && line("port").contains("env PORT"));
     assert!(line("queue_limit").contains('7') && line("queue_limit").contains("flotilla.toml"));
     assert!(line("drain_timeout").contains("default"));
-    assert!(
-        line("redis_url").contains("hidden"),
-        "{}",
-        line("redis_url")
-    );
+    assert!(line("redis_url").contains("hidden"), "{}", line("redis_url"));
     assert!(!text.contains("s3cret"), "{text}");
 
     let all = json(&config(&["show", "--json"], &env, Some(file)));
@@ -66,23 +58,12 @@ fn timings_that_break_a_rule_are_refused_with_the_rule_and_the_order_to_change_t
     for part in ["HEARTBEAT_INTERVAL", "REDIS_KEY_TTL", "90", "60"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(
-        text.to_lowercase().contains("first"),
-        "which to change first: {text}"
-    );
+    assert!(text.to_lowercase().contains("first"), "which to change first: {text}");
 
     let up = grid().env("HEARTBEAT_INTERVAL", "90").output();
-    assert_eq!(
-        up.status.code(),
-        Some(2),
-        "up refuses it as well: {}",
-        words(&up)
-    );
-    let fine = [
-        ("HEARTBEAT_INTERVAL", "90"),
-        ("REDIS_KEY_TTL", "200"),
-        ("SHUTDOWN_COMMAND_TTL", "200"),
-    ];
+    assert_eq!(up.status.code(), Some(2), "up refuses it as well: {}", words(&up));
+    let fine =
+        [("HEARTBEAT_INTERVAL", "90"), ("REDIS_KEY_TTL", "200"), ("SHUTDOWN_COMMAND_TTL", "200")];
     let output = config(&["check"], &fine, None);
     assert!(output.status.success(), "{}", words(&output));
 }
@@ -93,36 +74,18 @@ fn everything_that_is_wrong_is_said_at_once() {
     let output = config(&["check"], &env, Some("queue_limt = 5\n"));
     let text = words(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    for part in [
-        "eighty",
-        "65535",
-        "MAX_CONCURRENT_SESSIONS",
-        "queue_limt",
-        "queue_limit",
-    ] {
+    for part in ["eighty", "65535", "MAX_CONCURRENT_SESSIONS", "queue_limt", "queue_limit"] {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
 
 #[test]
 fn a_grid_without_keys_is_not_opened_to_the_network_by_accident() {
-    let refused = grid()
-        .env("HOST", "0.0.0.0")
-        .arg("--host")
-        .arg("0.0.0.0")
-        .output();
+    let refused = grid().env("HOST", "0.0.0.0").arg("--host").arg("0.0.0.0").output();
     let text = words(&refused);
     assert_eq!(refused.status.code(), Some(2), "{text}");
-    assert!(
-        text.contains("allow_anyone") || text.contains("allow-anyone"),
-        "{text}"
-    );
-    let allowed = grid()
-        .arg("--host")
-        .arg("0.0.0.0")
-        .arg("--allow-anyone")
-        .arg("true")
-        .start();
+    assert!(text.contains("allow_anyone") || text.contains("allow-anyone"), "{text}");
+    let allowed = grid().arg("--host").arg("0.0.0.0").arg("--allow-anyone").arg("true").start();
     allowed.stop_and_check();
 }
 
@@ -139,10 +102,7 @@ fn up_refuses_a_port_that_is_taken_in_words() {
 
 fn status(grid: &Grid, args: &[&str]) -> Output {
     let endpoint = grid.http("");
-    flotilla(&["status", "--endpoint", &endpoint])
-        .args(args)
-        .output()
-        .unwrap()
+    flotilla(&["status", "--endpoint", &endpoint]).args(args).output().unwrap()
 }
 
 fn sessions(grid: &Grid, count: u32) -> Vec<Socket> {
@@ -158,23 +118,13 @@ fn status_tells_the_slots_and_its_exit_code_the_thresholds() {
     assert_eq!(idle.status.code(), Some(0), "{}", words(&idle));
     let mut held = sessions(&grid, 4);
     let busy = status(&grid, &["--json"]);
-    assert_eq!(
-        busy.status.code(),
-        Some(1),
-        "80 % is a warning: {}",
-        words(&busy)
-    );
+    assert_eq!(busy.status.code(), Some(1), "80 % is a warning: {}", words(&busy));
     let slots = &json(&busy)["slots"];
     assert_eq!((&slots["used"], &slots["free"]), (&4.into(), &1.into()));
     held.push(grid.open("/", &[]).unwrap());
     grid.wait_used(5, SOON);
     let full = status(&grid, &[]);
-    assert_eq!(
-        full.status.code(),
-        Some(2),
-        "100 % is critical: {}",
-        words(&full)
-    );
+    assert_eq!(full.status.code(), Some(2), "100 % is critical: {}", words(&full));
     let text = words(&full);
     assert!(text.contains("chromium") && text.contains("1.65"), "{text}");
     for session in held {
@@ -182,17 +132,12 @@ fn status_tells_the_slots_and_its_exit_code_the_thresholds() {
     }
     let nobody = grid.http("");
     grid.stop_and_check();
-    let output = flotilla(&["status", "--endpoint", &nobody])
-        .output()
-        .unwrap();
+    let output = flotilla(&["status", "--endpoint", &nobody]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", words(&output));
 }
 
 fn health(endpoint: &str, args: &[&str]) -> Output {
-    flotilla(&["health", "--endpoint", endpoint])
-        .args(args)
-        .output()
-        .unwrap()
+    flotilla(&["health", "--endpoint", endpoint]).args(args).output().unwrap()
 }
 
 #[test]
@@ -212,11 +157,7 @@ fn health_opens_a_session_for_every_browser_and_version() {
     }
     assert!(!text.contains("FAIL"), "{text}");
     let pools = grid.status().pools;
-    assert_eq!(
-        pools.len(),
-        5,
-        "Chromium on three versions, Firefox on two: {pools:?}"
-    );
+    assert_eq!(pools.len(), 5, "Chromium on three versions, Firefox on two: {pools:?}");
     let ok = grid.metric("flotilla_sessions_started_total", &["result=\"ok\""]);
     assert_eq!(ok, Some(5.0), "one session through the front door for each");
     grid.stop_and_check();
@@ -229,40 +170,22 @@ fn health_fails_where_something_really_fails() {
     let node = Program::node(VERSIONS[0], grid.endpoint());
     let before = grid.drivers();
     node.run(&connect_as("b", ""));
-    let driver = grid
-        .drivers()
-        .into_iter()
-        .find(|pid| !before.contains(pid))
-        .unwrap();
+    let driver = grid.drivers().into_iter().find(|pid| !before.contains(pid)).unwrap();
     procs::signal(driver, Signal::STOP);
-    let output = health(
-        &grid.http(""),
-        &["--timeout", "4s", "--browser", "chromium"],
-    );
+    let output = health(&grid.http(""), &["--timeout", "4s", "--browser", "chromium"]);
     procs::signal(driver, Signal::CONT);
     let text = words(&output);
     assert_eq!(output.status.code(), Some(1), "degraded: {text}");
-    assert!(
-        text.contains("FAIL: End-to-end connection failed"),
-        "{text}"
-    );
+    assert!(text.contains("FAIL: End-to-end connection failed"), "{text}");
     node.kill();
 
     let unserved = health(&grid.http(""), &["--browser", "webkit"]);
-    assert!(
-        !unserved.status.success(),
-        "asking for what is not there: {}",
-        words(&unserved)
-    );
+    assert!(!unserved.status.success(), "asking for what is not there: {}", words(&unserved));
     let endpoint = grid.http("");
     grid.stop_and_check();
     let down = health(&endpoint, &[]);
     assert_eq!(down.status.code(), Some(2), "{}", words(&down));
-    assert!(
-        words(&down).contains("FAIL: Proxy not responding"),
-        "{}",
-        words(&down)
-    );
+    assert!(words(&down).contains("FAIL: Proxy not responding"), "{}", words(&down));
     let nonsense = health("not an address", &[]);
     assert_eq!(nonsense.status.code(), Some(3), "{}", words(&nonsense));
 }
@@ -279,11 +202,7 @@ fn health_counts_no_worker_that_is_not_there() {
     });
     let output = health(&grid.http(""), &[]);
     assert_eq!(output.status.code(), Some(2), "{}", words(&output));
-    assert!(
-        words(&output).contains("FAIL: No workers registered"),
-        "{}",
-        words(&output)
-    );
+    assert!(words(&output).contains("FAIL: No workers registered"), "{}", words(&output));
     for session in held {
         session.close();
     }
@@ -297,28 +216,15 @@ fn metrics_answer_prometheus_and_the_guides_json() {
     let body: Value = serde_json::from_str(&json.body).unwrap();
     assert_eq!(body["activeConnections"], 2);
     let text = grid.get("/metrics", &[]);
-    assert!(
-        text.header("content-type")
-            .unwrap()
-            .starts_with("text/plain")
-    );
-    assert_eq!(
-        grid.metric("flotilla_sessions_active", &["browser=\"chromium\""]),
-        Some(2.0)
-    );
+    assert!(text.header("content-type").unwrap().starts_with("text/plain"));
+    assert_eq!(grid.metric("flotilla_sessions_active", &["browser=\"chromium\""]), Some(2.0));
     let used = grid.metric("flotilla_slots", &["state=\"used\""]);
     assert_eq!(used, Some(2.0));
-    let counters: BTreeMap<_, _> = [
-        "flotilla_sessions_started_total",
-        "flotilla_sessions_ended_total",
-    ]
-    .map(|name| (name, grid.metric(name, &[])))
-    .into();
-    assert_eq!(
-        counters["flotilla_sessions_ended_total"],
-        Some(0.0),
-        "it begins at zero"
-    );
+    let counters: BTreeMap<_, _> =
+        ["flotilla_sessions_started_total", "flotilla_sessions_ended_total"]
+            .map(|name| (name, grid.metric(name, &[])))
+            .into();
+    assert_eq!(counters["flotilla_sessions_ended_total"], Some(0.0), "it begins at zero");
     for session in held {
         session.close();
     }
@@ -344,13 +250,30 @@ fn up_says_where_to_connect_and_what_it_serves() {
     let grid = grid().env("PORT", 0).start();
     let pools = grid.status().pools;
     let of = |kind: &str| pools.iter().filter(|p| p.browser.as_str() == kind).count();
-    assert_eq!(
-        (of("chromium"), of("firefox"), of("webkit")),
-        (3, 2, 0),
-        "{pools:?}"
-    );
+    assert_eq!((of("chromium"), of("firefox"), of("webkit")), (3, 2, 0), "{pools:?}");
     let default: Vec<_> = pools.iter().filter(|p| p.default).collect();
     assert_eq!(default.len(), 1);
     assert_eq!(default[0].version.to_string(), "1.65");
     grid.stop_and_check();
+}
+
+#[test]
+fn the_ready_event_is_one_line_of_json() {
+    let folder = Folder::new();
+    let mut child = flotilla(&["up", "--json"])
+        .current_dir(folder.path())
+        .env("PORT", "0")
+        .env("FLOTILLA_RUN_DIR", folder.join("run"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    procs::signal(child.id(), Signal::TERM);
+    assert!(child.wait().unwrap().success());
+    let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
+    assert_eq!(event["event"], "ready");
+    assert_eq!(event["serves"].as_array().unwrap().len(), 5, "{event}");
+    assert_eq!(event["slots"], 5);
 }

@@ -13,10 +13,7 @@ const MIB: u64 = 1024 * 1024;
 /// The most memory that the grid's own process ever held.
 fn peak(grid: &Grid) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", grid.pid())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
     kib * 1024
 }
@@ -25,11 +22,7 @@ fn with_bounded_memory(grid: &Grid, work: impl FnOnce()) {
     let before = procs::resident(grid.pid());
     work();
     let grown = peak(grid).saturating_sub(before);
-    assert!(
-        grown < 24 * MIB,
-        "the grid's memory grew by {} MiB",
-        grown / MIB
-    );
+    assert!(grown < 24 * MIB, "the grid's memory grew by {} MiB", grown / MIB);
 }
 
 #[test]
@@ -57,10 +50,7 @@ fn a_download_of_120_megabytes_arrives_whole() {
              return { length, wrong, name: download.suggestedFilename() };",
             json!({ "url": pages.url(&format!("/bytes/{LENGTH}")) }),
         );
-        assert_eq!(
-            download,
-            json!({"length": LENGTH, "wrong": 0, "name": "big.bin"})
-        );
+        assert_eq!(download, json!({"length": LENGTH, "wrong": 0, "name": "big.bin"}));
     });
     grid.stop_and_check();
 }
@@ -90,10 +80,7 @@ fn a_screenshot_of_20_megabytes_arrives_whole() {
                       tail: png.toString('latin1', png.length - 8, png.length - 4) };",
         );
         assert!(shot["length"].as_u64().unwrap() > 20_000_000, "{shot}");
-        assert_eq!(
-            (&shot["head"], &shot["tail"]),
-            (&json!("PNG"), &json!("IEND"))
-        );
+        assert_eq!((&shot["head"], &shot["tail"]), (&json!("PNG"), &json!("IEND")));
     });
     grid.stop_and_check();
 }

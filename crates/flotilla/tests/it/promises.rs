@@ -40,11 +40,7 @@ fn tests_of(krate: &str) -> BTreeSet<String> {
 
 /// The proofs on a line: words in back-quotes of the form `crate::test_name`.
 fn proofs(line: &str) -> Vec<(&str, &str)> {
-    line.split('`')
-        .skip(1)
-        .step_by(2)
-        .filter_map(|word| word.split_once("::"))
-        .collect()
+    line.split('`').skip(1).step_by(2).filter_map(|word| word.split_once("::")).collect()
 }
 
 #[test]

@@ -59,10 +59,8 @@ fn fifty_sessions_over_five_slots_lose_none_oversell_none_and_keep_their_order()
     let grid = grid().start();
     let node = Program::node(NEWEST, grid.endpoint());
     let sampler = Sampler::start(&grid, 100);
-    let order = node.run_with(
-        FIFTY,
-        json!({"clients": 50, "slots": 5, "status": grid.http("/status.json")}),
-    );
+    let order = node
+        .run_with(FIFTY, json!({"clients": 50, "slots": 5, "status": grid.http("/status.json")}));
     let samples = sampler.finish();
     assert_eq!(order, json!((0..50).collect::<Vec<_>>()));
 
@@ -94,27 +92,9 @@ fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
     });
     let refusal = grid.open("/", &[]).unwrap_err();
     assert_eq!(refusal.status, 503);
-    assert!(
-        refusal
-            .header("retry-after")
-            .unwrap()
-            .parse::<u32>()
-            .unwrap()
-            >= 1
-    );
-    assert!(
-        refusal
-            .header("content-type")
-            .unwrap()
-            .starts_with("text/plain")
-    );
-    assert!(
-        refusal
-            .body
-            .contains("the queue is full (2 waiting, limit 2)"),
-        "{}",
-        refusal.body
-    );
+    assert!(refusal.header("retry-after").unwrap().parse::<u32>().unwrap() >= 1);
+    assert!(refusal.header("content-type").unwrap().starts_with("text/plain"));
+    assert!(refusal.body.contains("the queue is full (2 waiting, limit 2)"), "{}", refusal.body);
     let message = Program::node(NEWEST, grid.endpoint()).fail("await chromium.connect(endpoint)");
     assert!(message.contains("the queue is full"), "{message}");
 
@@ -129,25 +109,15 @@ fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
 fn a_client_that_waits_too_long_is_told_so() {
     let (grid, holder) = busy_grid(10, "1");
     let began = Instant::now();
-    let refusal = grid
-        .open("/", &[("Accept", "application/json")])
-        .unwrap_err();
+    let refusal = grid.open("/", &[("Accept", "application/json")]).unwrap_err();
     let waited = began.elapsed();
     assert!(waited >= Duration::from_millis(900), "{waited:?}");
     assert_eq!(refusal.status, 503);
     assert!(refusal.header("retry-after").is_some());
     let body: serde_json::Value = serde_json::from_str(&refusal.body).unwrap();
     assert_eq!(body["error"]["code"], "queue_timeout");
-    assert!(
-        body["error"]["message"]
-            .as_str()
-            .unwrap()
-            .contains("no browser became free")
-    );
-    let counted = grid.metric(
-        "flotilla_sessions_started_total",
-        &["result=\"no_capacity\""],
-    );
+    assert!(body["error"]["message"].as_str().unwrap().contains("no browser became free"));
+    let counted = grid.metric("flotilla_sessions_started_total", &["result=\"no_capacity\""]);
     assert_eq!(counted, Some(1.0));
     holder.close();
     grid.stop_and_check();

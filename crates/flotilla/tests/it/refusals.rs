@@ -5,10 +5,7 @@ use flotilla_testkit::raw::USER_AGENT;
 
 use crate::{NEWEST, SOON, grid};
 
-const TOO_OLD: (&str, &str) = (
-    "User-Agent",
-    "Playwright/1.40.0 (x64; debian 12) node/20.20",
-);
+const TOO_OLD: (&str, &str) = ("User-Agent", "Playwright/1.40.0 (x64; debian 12) node/20.20");
 
 #[test]
 fn a_version_that_nobody_serves_is_told_the_lines_that_fix_it() {
@@ -27,11 +24,7 @@ fn a_version_that_nobody_serves_is_told_the_lines_that_fix_it() {
     ] {
         assert!(refusal.body.contains(words), "{words}: {}", refusal.body);
     }
-    assert_eq!(
-        refusal.header("retry-after"),
-        None,
-        "trying again never helps"
-    );
+    assert_eq!(refusal.header("retry-after"), None, "trying again never helps");
     holder.close();
     grid.stop_and_check();
 }
@@ -40,28 +33,15 @@ fn a_version_that_nobody_serves_is_told_the_lines_that_fix_it() {
 fn a_refusal_is_plain_text_and_json_where_asked_for() {
     let grid = grid().start();
     let text = grid.open("/?browser=netscape", &[]).unwrap_err();
-    assert!(
-        text.header("content-type")
-            .unwrap()
-            .starts_with("text/plain")
-    );
+    assert!(text.header("content-type").unwrap().starts_with("text/plain"));
     assert!(text.body.starts_with("unknown browser"), "{}", text.body);
 
-    let json = grid
-        .open("/?browser=netscape", &[("Accept", "application/json")])
-        .unwrap_err();
+    let json = grid.open("/?browser=netscape", &[("Accept", "application/json")]).unwrap_err();
     assert_eq!(json.status, text.status);
-    assert!(
-        json.header("content-type")
-            .unwrap()
-            .starts_with("application/json")
-    );
+    assert!(json.header("content-type").unwrap().starts_with("application/json"));
     let body: serde_json::Value = serde_json::from_str(&json.body).unwrap();
     assert_eq!(body["error"]["code"], "unknown_browser");
-    assert_eq!(
-        body["error"]["message"].as_str().unwrap(),
-        text.body.trim_end()
-    );
+    assert_eq!(body["error"]["message"].as_str().unwrap(), text.body.trim_end());
     grid.stop_and_check();
 }
 

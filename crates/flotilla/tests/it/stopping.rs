@@ -14,9 +14,7 @@ use serde_json::json;
 use crate::{NEWEST, SOON, connect_as, grid};
 
 fn wait_draining(grid: &Grid) {
-    wait_until("the drain to begin", SOON, || {
-        grid.status().state == GridState::Draining
-    });
+    wait_until("the drain to begin", SOON, || grid.status().state == GridState::Draining);
 }
 
 fn ends_with_success(mut grid: Grid, ceiling: Duration) {
@@ -41,11 +39,7 @@ fn sigterm_lets_sessions_finish_and_takes_no_new_ones() {
     assert!(refusal.header("retry-after").is_some());
     let message = node.fail("await chromium.connect(endpoint)");
     assert!(message.contains("draining"), "{message}");
-    assert_eq!(
-        grid.get("/readyz", &[]).status,
-        503,
-        "no new clients, please"
-    );
+    assert_eq!(grid.get("/readyz", &[]).status, 503, "no new clients, please");
     assert_eq!(grid.get("/healthz", &[]).status, 200, "it lives");
 
     assert_eq!(node.run("return await s.b_page.evaluate('5')"), 5);
@@ -59,10 +53,7 @@ fn a_session_that_does_not_finish_in_time_is_told_why_it_ends() {
     let node = Program::node(NEWEST, grid.endpoint());
     node.run(&connect_as("b", ""));
     let mut raw = grid.open("/", &[]).unwrap();
-    let call = node.start(
-        "await s.b_page.evaluate(() => new Promise(() => {}))",
-        json!({}),
-    );
+    let call = node.start("await s.b_page.evaluate(() => new Promise(() => {}))", json!({}));
     grid.signal(Signal::TERM);
     let message = call.outcome().expect_err("the grid stops");
     assert!(message.contains("this grid is stopping"), "{message}");
@@ -84,11 +75,7 @@ fn a_second_signal_hurries() {
     assert_eq!(code, 1012);
     assert!(reason.contains("stopping"), "{reason}");
     ends_with_success(grid, SOON);
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -111,10 +98,6 @@ fn an_idle_grid_stops_at_once_and_its_port_is_free() {
     let address = grid.address().to_owned();
     let began = Instant::now();
     grid.stop_and_check();
-    assert!(
-        began.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(http::get(&address, "/healthz", &[]).is_err());
 }
