@@ -63,7 +63,26 @@ fn in_words(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
+
+    #[test]
+    fn options_fit_together_beneath_a_command_that_has_a_version() {
+        let command = clap::Command::new("flotilla")
+            .version("1")
+            .subcommand(health::HealthCommand::augment_args(clap::Command::new("health")))
+            .subcommand(status::StatusCommand::augment_args(clap::Command::new("status")))
+            .subcommand(run::RunCommand::augment_args(clap::Command::new("run")));
+        command.debug_assert();
+    }
+
+    #[test]
+    fn options_that_are_wrong_say_nothing_about_the_grid() {
+        assert_eq!(usage_error_code(Some("health".as_ref())), 3);
+        assert_eq!(usage_error_code(Some("up".as_ref())), 2);
+        assert_eq!(usage_error_code(None), 2);
+    }
 
     #[test]
     fn a_grid_on_all_addresses_is_asked_on_this_machines_own() {

@@ -61,15 +61,30 @@ pub async fn exec(endpoint: &str, run: &RunCommand, printer: Printer) -> anyhow:
     if let Some(pattern) = &run.expose_network {
         command.env("PW_TEST_CONNECT_EXPOSE_NETWORK", pattern);
     }
-    let mut child = match command.spawn() {
+    let child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Ok(not_started(program, &error, printer)),
     };
+    attend(child, async || {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => if !has_the_terminal() { return Signal::INT },
+                _ = terminate.recv() => return Signal::TERM,
+            }
+        }
+    })
+    .await
+}
+
+/// Waits for the end of `child`, and passes on every signal that comes meanwhile.
+async fn attend(
+    mut child: Child,
+    mut next_signal: impl AsyncFnMut() -> Signal,
+) -> anyhow::Result<ExitCode> {
     loop {
         tokio::select! {
             ended = child.wait() => return Ok(code(ended.context("the command was lost")?)),
-            _ = interrupt.recv() => if !has_the_terminal() { forward(&child, Signal::INT) },
-            _ = terminate.recv() => forward(&child, Signal::TERM),
+            signal = next_signal() => forward(&child, signal),
         }
     }
 }
@@ -109,7 +124,9 @@ fn code(status: ExitStatus) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::process::Stdio;
+
+    use tokio::io::AsyncReadExt;
 
     use super::*;
 
@@ -148,21 +165,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sigterm_goes_on_to_the_command() {
-        let ready = std::env::temp_dir().join(format!("flotilla-run-{}", std::process::id()));
-        let script =
-            format!("trap 'exit 7' TERM; : > {}; while :; do sleep 0.05; done", ready.display());
-        let command = shell(&script);
-        let running = tokio::spawn(async move { run(&command).await });
-        let seen = async {
-            while !ready.exists() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+    async fn a_signal_goes_on_to_the_command() {
+        let script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        let mut output = child.stdout.take().unwrap();
+        // Not before the command has set its trap.
+        let mut once = Some(async move { output.read_exact(&mut [0; 6]).await });
+        let signals = async || {
+            match once.take() {
+                Some(ready) => drop(ready.await.unwrap()),
+                None => std::future::pending().await,
             }
+            Signal::TERM
         };
-        tokio::time::timeout(Duration::from_secs(30), seen).await.expect("the command starts");
-        // Handled by `exec`, which listened before the command could make its file.
-        kill_process(rustix::process::getpid(), Signal::TERM).unwrap();
-        assert_eq!(running.await.unwrap(), ExitCode::from(7));
-        std::fs::remove_file(ready).unwrap();
+        assert_eq!(attend(child, signals).await.unwrap(), ExitCode::from(7));
     }
 }

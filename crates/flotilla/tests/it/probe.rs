@@ -84,23 +84,27 @@ impl Drop for Server {
 
 /// A program of that browser which the test bed found to work, and the channel to drive it by.
 fn build(kind: &str) -> (PathBuf, &'static str) {
-    let manifest = bed::data().join("playwright").join(WITH_FIREFOX).join("flotilla.json");
-    let manifest = std::fs::read(manifest).expect("the test bed has the version");
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    let builds = manifest["browsers"].as_array().unwrap();
-    let usable = |b: &&Value| match b["flavour"].as_str().unwrap() {
+    let builds = VERSIONS.iter().rev().flat_map(|version| tried(version));
+    let of_kind = |b: &Value| match b["flavour"].as_str().unwrap() {
         "headless-shell" | "chromium" | "chrome" => kind == "chromium",
         "firefox" | "moz-firefox" => kind == "firefox",
         _ => false,
     };
     let build = builds
-        .iter()
         .filter(|b| b["probe"]["error"].is_null() && b["executable"].is_string())
-        .find(usable)
+        .find(of_kind)
         .unwrap_or_else(|| panic!("the test bed has no {kind} that works"));
     let system_firefox = build["flavour"] == "moz-firefox";
     let channel = if system_firefox { "moz-firefox" } else { "" };
     (build["executable"].as_str().unwrap().into(), channel)
+}
+
+/// The builds that were tried when that version was installed.
+fn tried(version: &str) -> Vec<Value> {
+    let manifest = bed::data().join("playwright").join(version).join("flotilla.json");
+    let manifest = std::fs::read(manifest).expect("the test bed has the version");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("a manifest is JSON");
+    manifest["browsers"].as_array().cloned().unwrap_or_default()
 }
 
 #[tokio::test]
