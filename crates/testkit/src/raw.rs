@@ -80,6 +80,30 @@ impl Waiting {
         matches!(peeked, Ok(1..))
     }
 
+    /// Waits for a plain answer, with its body, and keeps the connection.
+    ///
+    /// # Panics
+    /// When no answer comes, or its length is not told.
+    pub fn read_answer(&mut self) -> Response {
+        let head = self.head();
+        let mut answer = Response::parse(&head).expect("an HTTP answer");
+        let length = answer.header("content-length").and_then(|n| n.parse().ok());
+        let length: usize = length.expect("the answer tells its length");
+        let mut body = vec![0; length.saturating_sub(self.read.len())];
+        self.stream.read_exact(&mut body).expect("the whole body");
+        let rest = self.read.split_off(length.min(self.read.len()));
+        self.read.append(&mut body);
+        answer.body = String::from_utf8_lossy(&self.read).into_owned();
+        self.read = rest;
+        answer
+    }
+
+    /// Whether the grid has closed the connection; waits for it.
+    pub fn is_closed(&mut self) -> bool {
+        let _ = self.stream.set_read_timeout(Some(PATIENCE));
+        matches!(self.stream.read(&mut [0]), Ok(0))
+    }
+
     /// Waits for the answer: a session when it is a 101.
     ///
     /// # Errors

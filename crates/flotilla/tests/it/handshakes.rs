@@ -108,3 +108,20 @@ fn a_web_page_cannot_open_a_session() {
     assert_eq!(grid.status().workers[0].sessions_served, 0);
     grid.stop_and_check();
 }
+
+/// `connect('http://…')` asks for `/json` first, and some clients' agents keep that connection.
+#[test]
+fn an_upgrade_after_an_answer_on_the_same_connection_works() {
+    let grid = grid().start();
+    let ask = format!("GET /json HTTP/1.1\r\nHost: {}\r\n\r\n", grid.address());
+    let mut client = Waiting::send_bytes(grid.address(), ask.as_bytes());
+    let first = client.read_answer();
+    assert_eq!(first.status, 200);
+    if first.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+        assert!(client.is_closed(), "it said that it closes the connection");
+    } else {
+        client.write(handshake(grid.address(), "/", &[]).as_bytes()).unwrap();
+        client.answer().expect("a session").close();
+    }
+    grid.stop_and_check();
+}

@@ -2,9 +2,10 @@
 
 use flotilla_testkit::pages::Pages;
 use flotilla_testkit::program::Program;
+use flotilla_testkit::wait::wait_until;
 use serde_json::json;
 
-use crate::{NEWEST, PID_OF_B, grid};
+use crate::{NEWEST, PID_OF_B, SOON, grid};
 
 /// JavaScript that connects with launch options as `b`, and goes on with `then`.
 fn with_options(options: &serde_json::Value, then: &str) -> String {
@@ -19,11 +20,14 @@ fn with_options(options: &serde_json::Value, then: &str) -> String {
 fn options_that_ask_for_nothing_special_are_served_by_the_shared_browser() {
     let grid = grid().start();
     let node = Program::node(NEWEST, grid.endpoint());
+    wait_until("the shared browser", SOON, || !grid.browsers("serving").is_empty());
     let shared = grid.browsers("serving");
     for options in [
         json!({}),
         json!({"headless": true}),
-        json!({"headless": true, "timeout": 30000, "args": []}),
+        json!({"headless": true, "timeout": 30000, "args": [], "slowMo": 0}),
+        // About the client's own machine: they mean nothing here.
+        json!({"handleSIGINT": false, "downloadsPath": "/etc", "tracesDir": "/etc"}),
     ] {
         let pid = node.run(&with_options(&options, PID_OF_B)).as_u64().unwrap();
         assert!(shared.contains(&(pid as u32)), "{options}: {pid} of {shared:?}");
@@ -82,8 +86,8 @@ fn what_reaches_the_machine_is_never_a_launch_option() {
     for options in [
         json!({"executablePath": "/bin/true"}),
         json!({"env": {"LD_PRELOAD": "/tmp/x.so"}}),
-        json!({"downloadsPath": "/etc"}),
         json!({"userDataDir": "/root"}),
+        json!({"chromiumSandbox": true}),
     ] {
         let message = node.fail(&with_options(&options, ""));
         let name = options.as_object().unwrap().keys().next().unwrap();
