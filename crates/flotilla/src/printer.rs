@@ -63,6 +63,12 @@ impl Printer {
         Ok(())
     }
 
+    /// An event for programs that read line by line: one JSON document on one line.
+    pub fn json_line(self, value: &impl Serialize) -> anyhow::Result<()> {
+        self.out(serde_json::to_string(value)?);
+        Ok(())
+    }
+
     /// One line of talk.
     pub fn note(self, line: impl Display) {
         write_line(&mut std::io::stderr().lock(), line);

@@ -243,13 +243,14 @@ async fn an_empty_fleet_is_down_though_the_script_of_the_guide_counted_one() {
 }
 
 #[tokio::test]
-async fn a_worker_that_drains_is_registered_but_not_available() {
+async fn a_worker_that_drains_is_listed_and_not_counted() {
     let mut script = Script::healthy();
     script.status(|s| s["workers"][0]["state"] = json!("draining"));
     let (report, lines) = check(script).await;
     assert_eq!(report.outcome, Outcome::Down);
-    assert!(lines.has("Workers registered: 1") && lines.has("  w1: draining"));
-    assert!(lines.has("FAIL: No workers available"));
+    assert!(lines.has("Workers registered: 0") && lines.has("  and w1: draining"));
+    assert!(lines.has("FAIL: No workers registered"));
+    assert_eq!(report.workers, Some(Workers { registered: 1, available: 0 }));
 }
 
 #[tokio::test]
