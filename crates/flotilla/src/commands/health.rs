@@ -6,7 +6,7 @@ use std::time::Duration;
 use flotilla_core::{BrowserKind, PlaywrightVersion};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::duration;
+use super::{duration, named};
 use crate::printer::{Paint, Printer};
 use crate::probe::Endpoint;
 
@@ -29,7 +29,7 @@ Exit codes:
   2  down: the grid does not answer, has no worker, or no browser works
   3  could not check: a wrong address or option, or not a Flotilla grid")]
 pub struct HealthCommand {
-    /// The grid to check [default: the one that HOST and PORT name on this machine]
+    /// The grid to check [default: the one that FLOTILLA_HOST and PORT name]
     #[arg(long, value_name = "URL", env = "FLOTILLA_ENDPOINT", hide_env_values = true)]
     pub endpoint: Option<String>,
     /// Only these browsers; one that is not served is a failure
@@ -74,7 +74,7 @@ impl HealthCommand {
     /// What is to be checked. Read here and not by the option parser, whose exit code would say
     /// that the grid is down.
     fn plan(&self, default_endpoint: &str) -> Result<Plan, String> {
-        let endpoint = self.endpoint.as_deref().unwrap_or(default_endpoint);
+        let endpoint = named(&self.endpoint).unwrap_or(default_endpoint);
         let endpoint: Endpoint = endpoint.parse().map_err(|e| format!("--endpoint: {e}"))?;
         let browsers = self.browser.iter().map(|b| b.trim().parse());
         let versions = self.version.iter().map(|v| v.parse());

@@ -9,6 +9,13 @@ pub mod run;
 pub mod status;
 pub mod up;
 
+/// The grid that an option names, or its variable. An empty variable names none; an empty option
+/// is a mistake, and is left to be refused.
+pub fn named(endpoint: &Option<String>) -> Option<&str> {
+    let exported = std::env::var_os("FLOTILLA_ENDPOINT").is_some();
+    endpoint.as_deref().filter(|e| !(e.is_empty() && exported))
+}
+
 /// The address at which a grid on this machine is asked that listens on `host` and `port`.
 pub fn front_door(host: &str, port: u16) -> String {
     let host = match host {

@@ -10,11 +10,15 @@ use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::named;
 use crate::printer::Printer;
+use crate::probe::{Endpoint, InvalidEndpoint};
 
 /// What shells answer for a command that they cannot find, and for one that they may not start.
 const NOT_FOUND: u8 = 127;
 const NOT_STARTED: u8 = 126;
+/// What `env` and `timeout` answer when it is they who fail, and not the command.
+const OUR_OWN_FAILURE: u8 = 125;
 
 /// Run a command whose Playwright tests use a grid's browsers
 #[derive(Clone, Debug, clap::Args)]
@@ -22,7 +26,8 @@ const NOT_STARTED: u8 = 126;
 The command finds the grid in PW_TEST_CONNECT_WS_ENDPOINT, which @playwright/test reads by itself,
 and in FLOTILLA_ENDPOINT, for programs that call connect(). SIGINT and SIGTERM go on to it.
 
-Exit codes: the command's own; 128 + N if signal N ended it; 127 if it cannot be found.
+Exit codes: the command's own; 128 + N if signal N ended it; 127 if it cannot be found, 126 if
+it cannot be started; 125 if the endpoint is not an address.
 
 Examples:
   flotilla run -- npx playwright test
@@ -44,10 +49,21 @@ pub struct RunCommand {
     pub command: Vec<OsString>,
 }
 
+impl RunCommand {
+    /// The grid to use, if one is named.
+    pub fn endpoint(&self) -> Option<&str> {
+        named(&self.endpoint)
+    }
+}
+
 /// Runs the command with the grid at `endpoint`, and gives its exit code.
 ///
 /// Stdin, stdout and stderr are the command's. It does not outlive this future.
 pub async fn exec(endpoint: &str, run: &RunCommand, printer: Printer) -> anyhow::Result<ExitCode> {
+    if let Err(error) = is_address(endpoint) {
+        printer.error(error, None);
+        return Ok(ExitCode::from(OUR_OWN_FAILURE));
+    }
     let (program, arguments) = run.command.split_first().context("no command was given")?;
     // Before the command starts: from then on a signal is meant for it.
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -74,6 +90,14 @@ pub async fn exec(endpoint: &str, run: &RunCommand, printer: Printer) -> anyhow:
         }
     })
     .await
+}
+
+/// Playwright would tell of a wrong address only when the first test connects. It can do TLS.
+fn is_address(endpoint: &str) -> Result<(), InvalidEndpoint> {
+    match endpoint.parse::<Endpoint>() {
+        Ok(_) | Err(InvalidEndpoint::Tls) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Waits for the end of `child`, and passes on every signal that comes meanwhile.
@@ -162,6 +186,14 @@ mod tests {
         assert_eq!(run(&missing).await, ExitCode::from(NOT_FOUND));
         missing.command = vec!["/etc".into()];
         assert_eq!(run(&missing).await, ExitCode::from(NOT_STARTED));
+    }
+
+    #[tokio::test]
+    async fn a_grid_that_cannot_be_is_said_before_the_command_runs() {
+        for (endpoint, code) in [("nonsense", 125), ("wss://grid", 0), ("http://grid:1", 0)] {
+            let ended = exec(endpoint, &shell("exit 0"), Printer::plain()).await;
+            assert_eq!(ended.unwrap(), ExitCode::from(code), "{endpoint}");
+        }
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use flotilla_core::status::{GridState, PoolStatus, Slots, Status, WorkerStatus};
 use serde::Serialize;
 
-use super::{duration, in_words};
+use super::{duration, in_words, named};
 use crate::printer::{Align, Paint, Printer, Table};
 use crate::probe::{self, AskError, Endpoint};
 
@@ -24,7 +24,7 @@ Exit codes:
 
 A slot is taken when it is not free: a session has it, or its worker is draining.")]
 pub struct StatusCommand {
-    /// The grid to ask [default: the one that HOST and PORT name on this machine]
+    /// The grid to ask [default: the one that FLOTILLA_HOST and PORT name]
     #[arg(long, value_name = "URL", env = "FLOTILLA_ENDPOINT", hide_env_values = true)]
     pub endpoint: Option<String>,
     /// Print all that the grid says about itself, as JSON
@@ -45,7 +45,7 @@ pub async fn run(
     default_endpoint: &str,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
-    let endpoint = command.endpoint.as_deref().unwrap_or(default_endpoint);
+    let endpoint = named(&command.endpoint).unwrap_or(default_endpoint);
     let endpoint = match endpoint.parse() {
         Ok(endpoint) => endpoint,
         Err(error) => {
