@@ -6,5 +6,6 @@ mod driver {
     mod bench;
     mod deaths;
     mod launches;
+    mod provisioning;
     mod sessions;
 }

@@ -51,6 +51,9 @@ struct InstallCommand {
     /// Copy playwright-core from this folder instead of fetching it
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+    /// Only the machine's own browsers: download none
+    #[arg(long)]
+    system: bool,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,

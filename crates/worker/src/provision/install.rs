@@ -42,6 +42,8 @@ pub struct InstallRequest {
     pub from: Option<PathBuf>,
     /// Which browsers.
     pub kinds: Vec<BrowserKind>,
+    /// Only the machine's own browsers: nothing is downloaded.
+    pub system_only: bool,
 }
 
 /// How an installation goes on, for those who wait.
@@ -156,7 +158,8 @@ impl Installer {
         let downloads = Downloads { node, core: &core, browsers: &browsers };
         let trials = Trials::new(self, &dir, &manifest)?;
         for &kind in &request.kinds {
-            let found = find(kind, &downloads, progress).await;
+            let own = own_build(kind, request, &downloads, progress).await;
+            let found = builds(kind, own, progress);
             manifest.browsers.retain(|build| build.flavour.kind() != kind);
             for build in found {
                 progress(Step::Trying(build.clone()));
@@ -235,10 +238,8 @@ impl Installer {
     }
 }
 
-/// The builds of a kind that are worth trying: Playwright's own, if it is here or can be fetched,
-/// then the system's.
-async fn find(kind: BrowserKind, downloads: &Downloads<'_>, progress: &Progress<'_>) -> Vec<Build> {
-    let own = own_build(kind, downloads, progress).await;
+/// The builds of a kind that are worth trying: Playwright's own, then the system's.
+fn builds(kind: BrowserKind, own: Option<PathBuf>, progress: &Progress<'_>) -> Vec<Build> {
     let system = system::browsers(kind).into_iter();
     let found: Vec<Build> = own
         .into_iter()
@@ -257,22 +258,27 @@ async fn find(kind: BrowserKind, downloads: &Downloads<'_>, progress: &Progress<
     found
 }
 
+/// Playwright's own build, if it is here or can be fetched.
 async fn own_build(
     kind: BrowserKind,
+    request: &InstallRequest,
     downloads: &Downloads<'_>,
     progress: &Progress<'_>,
 ) -> Option<PathBuf> {
+    let refuse = |why: String| progress(Step::NoDownload(kind, why));
     let Some(own) = downloads.find(kind).await else {
-        let why = "Playwright has no build of it for this system".to_owned();
-        progress(Step::NoDownload(kind, why));
+        refuse("Playwright has no build of it for this system".to_owned());
         return None;
     };
     if own.is_there() {
         return Some(own.path);
     }
+    if request.system_only {
+        refuse("only the machine's own browsers are asked for".to_owned());
+        return None;
+    }
     if !own.is_reachable().await {
-        let why = format!("{} cannot be reached from here", own.host());
-        progress(Step::NoDownload(kind, why));
+        refuse(format!("{} cannot be reached from here", own.host()));
         return None;
     }
     progress(Step::Downloading(kind, 0));
@@ -281,7 +287,7 @@ async fn own_build(
         Ok(()) if own.is_there() => Some(own.path),
         Ok(()) => None,
         Err(why) => {
-            progress(Step::NoDownload(kind, why));
+            refuse(why);
             None
         }
     }

@@ -18,9 +18,7 @@ pub(super) async fn run(
         Err(error) => return Ok(refuse(printer, error)),
     };
     if command.dry_run {
-        requests
-            .iter()
-            .for_each(|request| foretell(request, installer, printer));
+        requests.iter().for_each(|request| foretell(request, installer, printer));
         return Ok(0);
     }
     let mut code = 0;
@@ -64,6 +62,7 @@ fn requests(command: &InstallCommand) -> Result<Vec<InstallRequest>, String> {
         version,
         from: command.from.clone(),
         kinds: kinds.clone(),
+        system_only: command.system,
     };
     Ok(versions.into_iter().map(request).collect())
 }
@@ -95,15 +94,8 @@ fn conclude(installed: &Installed, good: bool, printer: Printer) {
         return;
     }
     let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-    let but = if good {
-        ""
-    } else {
-        "; not all that was asked for"
-    };
-    printer.note(format!(
-        "Playwright {version} serves {}{but}",
-        names.join(", ")
-    ));
+    let but = if good { "" } else { "; not all that was asked for" };
+    printer.note(format!("Playwright {version} serves {}{but}", names.join(", ")));
 }
 
 fn foretell(request: &InstallRequest, installer: &Installer, printer: Printer) {
@@ -117,9 +109,10 @@ fn foretell(request: &InstallRequest, installer: &Installer, printer: Printer) {
     };
     printer.out(format!("would {fetch}, in {}", root.display()));
     for (kind, programs) in Installer::candidates(&request.kinds) {
-        printer.out(format!(
-            "would try {kind}: Playwright's own, if its download can be reached"
-        ));
+        if !request.system_only {
+            let own = "Playwright's own, if its download can be reached";
+            printer.out(format!("would try {kind}: {own}"));
+        }
         for program in programs {
             printer.out(format!("would try {kind}: {}", program.display()));
         }
@@ -135,6 +128,7 @@ mod tests {
             versions: versions.iter().map(|&text| text.to_owned()).collect(),
             browser: Vec::new(),
             from: from.map(Into::into),
+            system: false,
             dry_run: false,
             json: false,
         }
@@ -145,10 +139,7 @@ mod tests {
         let requests = requests(&command(&[], None)).unwrap();
         assert_eq!(requests.len(), 1);
         assert_eq!(requests[0].version, None);
-        assert_eq!(
-            requests[0].kinds,
-            [BrowserKind::Chromium, BrowserKind::Firefox]
-        );
+        assert_eq!(requests[0].kinds, [BrowserKind::Chromium, BrowserKind::Firefox]);
     }
 
     #[test]

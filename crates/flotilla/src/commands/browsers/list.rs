@@ -55,14 +55,7 @@ fn describe(one: &Installed, served: &Catalogue) -> Value {
 }
 
 fn table(all: &[Installed], served: &Catalogue) -> Table {
-    let headings = [
-        "PLAYWRIGHT",
-        "BROWSER",
-        "BUILD",
-        "VERSION",
-        "SOURCE",
-        "STATE",
-    ];
+    let headings = ["PLAYWRIGHT", "BROWSER", "BUILD", "VERSION", "SOURCE", "STATE"];
     let mut table = Table::new(headings.map(|heading| (heading, Align::Left)));
     for one in all {
         for build in &one.manifest.browsers {

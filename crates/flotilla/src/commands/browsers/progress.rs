@@ -25,11 +25,7 @@ impl Teller {
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
-        Self {
-            printer,
-            bar,
-            told: Mutex::default(),
-        }
+        Self { printer, bar, told: Mutex::default() }
     }
 
     pub(super) fn tell(&self, step: Step) {
@@ -66,10 +62,7 @@ impl Teller {
 
 /// What stays on the terminal; the rest is only shown while it lasts.
 fn lasts(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::Present(_) | Step::NoDownload(..) | Step::Tried(_) | Step::Missing(..)
-    )
+    matches!(step, Step::Present(_) | Step::NoDownload(..) | Step::Tried(_) | Step::Missing(..))
 }
 
 fn words(step: Step) -> String {

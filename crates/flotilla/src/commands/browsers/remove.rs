@@ -20,11 +20,7 @@ pub(super) async fn run(command: &RemoveCommand, installer: &Installer, printer:
         return BAD;
     }
     for one in &found {
-        let would = if command.dry_run {
-            "would remove"
-        } else {
-            "removing"
-        };
+        let would = if command.dry_run { "would remove" } else { "removing" };
         printer.out(format!("{would} {}", one.dir.display()));
     }
     if command.dry_run {
@@ -34,10 +30,7 @@ pub(super) async fn run(command: &RemoveCommand, installer: &Installer, printer:
         printer.error("nothing removed", Some("--yes removes without asking"));
         return BAD;
     }
-    let versions: Vec<_> = found
-        .iter()
-        .map(|one| one.manifest.playwright.clone())
-        .collect();
+    let versions: Vec<_> = found.iter().map(|one| one.manifest.playwright.clone()).collect();
     match installer.remove(&versions).await {
         Ok(()) => 0,
         Err(error) => refuse(printer, error),
@@ -51,9 +44,7 @@ fn find(version: &str, installer: &Installer) -> Result<Vec<Installed>, String> 
     };
     let all = Catalogue::installations(&installer.data);
     let all = all.map_err(|error| format!("{}: {error}", installer.data.display()))?;
-    let matching = all
-        .into_iter()
-        .filter(|one| wanted.matches(&one.manifest.playwright));
+    let matching = all.into_iter().filter(|one| wanted.matches(&one.manifest.playwright));
     Ok(matching.collect())
 }
 
