@@ -31,11 +31,7 @@ pub struct Advert {
 impl Advert {
     /// Slots that a new session could have.
     pub fn free(&self) -> usize {
-        if self.draining {
-            0
-        } else {
-            self.slots.saturating_sub(self.used)
-        }
+        if self.draining { 0 } else { self.slots.saturating_sub(self.used) }
     }
 }
 
@@ -107,21 +103,14 @@ impl Fleet {
 }
 
 fn rank(advert: &Advert) -> Rank {
-    (
-        Reverse(advert.free()),
-        Reverse(advert.lifetime),
-        advert.id.clone(),
-    )
+    (Reverse(advert.free()), Reverse(advert.lifetime), advert.id.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const V65: PlaywrightVersion = PlaywrightVersion {
-        major: 1,
-        minor: 65,
-    };
+    const V65: PlaywrightVersion = PlaywrightVersion { major: 1, minor: 65 };
     const CHROMIUM: BrowserKind = BrowserKind::Chromium;
 
     fn advert(id: &str, used: usize, lifetime: u64) -> Advert {
@@ -156,10 +145,7 @@ mod tests {
         let mut fleet = Fleet::default();
         fleet.update(advert("full", 5, 0));
         assert_eq!(chosen(&fleet), None);
-        fleet.update(Advert {
-            draining: true,
-            ..advert("draining", 0, 0)
-        });
+        fleet.update(Advert { draining: true, ..advert("draining", 0, 0) });
         assert_eq!(chosen(&fleet), None);
         assert_eq!(fleet.choose(BrowserKind::Firefox, V65), None);
         assert_eq!(fleet.served(), [(CHROMIUM, V65)]);

@@ -23,6 +23,9 @@ const MEANINGLESS_HERE: [&str; 10] = [
     "cdpPort",
 ];
 
+/// Options that no operator can allow: which program runs is the worker's choice.
+const NEVER: [&str; 1] = ["executablePath"];
+
 /// What the operator lets sessions ask for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LaunchPolicy {
@@ -51,6 +54,12 @@ pub enum LaunchOptionError {
         /// What is allowed, for people.
         allowed: String,
     },
+    /// Nobody can allow this option.
+    #[error(
+        "the launch option {0:?} is not for a session to choose: which program runs is the grid's \
+         choice. Remove it from launchOptions"
+    )]
+    Never(String),
     /// The operator does not allow this command line argument.
     #[error(
         "the browser argument {arg:?} is not allowed on this grid. Allowed: {allowed}. \
@@ -107,6 +116,9 @@ impl LaunchPolicy {
     }
 
     fn allow(&self, name: &str, value: &Value) -> Result<(), LaunchOptionError> {
+        if NEVER.contains(&name) {
+            return Err(LaunchOptionError::Never(name.to_owned()));
+        }
         if name == "args" && !self.allowed_args.is_empty() {
             return self.allow_args(value);
         }
@@ -121,15 +133,9 @@ impl LaunchPolicy {
 
     fn allow_args(&self, value: &Value) -> Result<(), LaunchOptionError> {
         let args = value.as_array().map(Vec::as_slice).unwrap_or_default();
-        let refused = args
-            .iter()
-            .map(|arg| arg.as_str().unwrap_or_default())
-            .find(|arg| {
-                !self
-                    .allowed_args
-                    .iter()
-                    .any(|prefix| prefix == "*" || arg.starts_with(prefix))
-            });
+        let refused = args.iter().map(|arg| arg.as_str().unwrap_or_default()).find(|arg| {
+            !self.allowed_args.iter().any(|prefix| prefix == "*" || arg.starts_with(prefix))
+        });
         match refused {
             None => Ok(()),
             Some(arg) => Err(LaunchOptionError::ArgNotAllowed {
@@ -141,11 +147,7 @@ impl LaunchPolicy {
 }
 
 fn for_people(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -155,9 +157,7 @@ mod tests {
     fn policy() -> LaunchPolicy {
         LaunchPolicy {
             headless: true,
-            allowed: ["headless", "channel", "proxy", "slowMo"]
-                .map(str::to_owned)
-                .to_vec(),
+            allowed: ["headless", "channel", "proxy", "slowMo"].map(str::to_owned).to_vec(),
             allowed_args: Vec::new(),
         }
     }
@@ -180,27 +180,19 @@ mod tests {
 
     #[test]
     fn what_is_not_allowed_is_refused_by_name() {
-        let error = policy()
-            .reduce(r#"{"args":["--no-proxy-server"]}"#)
-            .unwrap_err();
+        let error = policy().reduce(r#"{"args":["--no-proxy-server"]}"#).unwrap_err();
         assert!(error.to_string().contains("\"args\""), "{error}");
-        assert!(matches!(
-            policy().reduce("[1]"),
-            Err(LaunchOptionError::Malformed(_))
-        ));
-        assert!(policy().reduce(r#"{"executablePath":"/bin/sh"}"#).is_err());
+        assert!(matches!(policy().reduce("[1]"), Err(LaunchOptionError::Malformed(_))));
+        let all = LaunchPolicy { allowed: vec!["executablePath".to_owned()], ..policy() };
+        let never = all.reduce(r#"{"executablePath":"/bin/sh"}"#);
+        assert_eq!(never, Err(LaunchOptionError::Never("executablePath".to_owned())));
     }
 
     #[test]
     fn args_pass_by_prefix_where_the_operator_says_so() {
-        let policy = LaunchPolicy {
-            allowed_args: vec!["--lang=".to_owned()],
-            ..policy()
-        };
+        let policy = LaunchPolicy { allowed_args: vec!["--lang=".to_owned()], ..policy() };
         assert!(policy.reduce(r#"{"args":["--lang=de"]}"#).is_ok());
-        let error = policy
-            .reduce(r#"{"args":["--lang=de","--user-data-dir=/"]}"#)
-            .unwrap_err();
+        let error = policy.reduce(r#"{"args":["--lang=de","--user-data-dir=/"]}"#).unwrap_err();
         assert!(error.to_string().contains("--user-data-dir=/"), "{error}");
         assert!(policy.reduce(r#"{"args":[1]}"#).is_err());
     }

@@ -31,13 +31,7 @@ pub struct Queue<T> {
 impl<T> Queue<T> {
     /// An empty queue for `limit` at most.
     pub fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            next: 0,
-            len: 0,
-            turns: VecDeque::new(),
-            lines: HashMap::new(),
-        }
+        Self { limit, next: 0, len: 0, turns: VecDeque::new(), lines: HashMap::new() }
     }
 
     /// Joins the end of the key's line.
@@ -46,10 +40,7 @@ impl<T> Queue<T> {
     /// When the queue is full.
     pub fn join(&mut self, key: &str, waiter: T) -> Result<Place, Full> {
         if self.len >= self.limit {
-            return Err(Full {
-                waiting: self.len,
-                limit: self.limit,
-            });
+            return Err(Full { waiting: self.len, limit: self.limit });
         }
         let place = Place(self.next);
         self.next += 1;
@@ -69,11 +60,7 @@ impl<T> Queue<T> {
     /// Who is next: the first that fits, of the first key in turn that has one.
     pub fn call(&mut self, mut fits: impl FnMut(&T) -> bool) -> Option<(Place, T)> {
         let (turn, at) = self.turns.iter().enumerate().find_map(|(turn, key)| {
-            let at = self
-                .lines
-                .get(key)?
-                .iter()
-                .position(|(_, waiter)| fits(waiter))?;
+            let at = self.lines.get(key)?.iter().position(|(_, waiter)| fits(waiter))?;
             Some((turn, at))
         })?;
         let key = self.turns.remove(turn)?;
@@ -103,9 +90,7 @@ impl<T> Queue<T> {
 
     /// How many of the same key are ahead of this place.
     pub fn ahead(&self, key: &str, place: Place) -> usize {
-        self.lines
-            .get(key)
-            .map_or(0, |line| line.partition_point(|(other, _)| *other < place))
+        self.lines.get(key).map_or(0, |line| line.partition_point(|(other, _)| *other < place))
     }
 
     /// How many wait.
@@ -168,13 +153,7 @@ mod tests {
     fn the_queue_is_bounded_and_says_so() {
         let mut queue = Queue::new(1);
         queue.join("a", 1).unwrap();
-        assert_eq!(
-            queue.join("b", 2),
-            Err(Full {
-                waiting: 1,
-                limit: 1
-            })
-        );
+        assert_eq!(queue.join("b", 2), Err(Full { waiting: 1, limit: 1 }));
     }
 
     #[test]

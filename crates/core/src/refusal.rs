@@ -20,10 +20,7 @@ pub struct Refusal {
     /// What was wrong, what is allowed, what to do.
     pub message: String,
     /// When trying again makes sense, in whole seconds; `None` where it never does.
-    #[serde(
-        rename = "retry_after_seconds",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "retry_after_seconds", skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
 
@@ -32,12 +29,7 @@ pub type Served = (BrowserKind, PlaywrightVersion);
 
 impl Refusal {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-            retry_after: None,
-        }
+        Self { status, code, message: message.into(), retry_after: None }
     }
 
     fn retry_after(mut self, after: Duration) -> Self {
@@ -71,16 +63,9 @@ impl Refusal {
         version: PlaywrightVersion,
         served: &[Served],
     ) -> Self {
-        let here: Vec<_> = served
-            .iter()
-            .filter(|s| s.1 == version)
-            .map(|s| s.0.as_str())
-            .collect();
-        let elsewhere: Vec<_> = served
-            .iter()
-            .filter(|s| s.0 == kind)
-            .map(|s| s.1.to_string())
-            .collect();
+        let here: Vec<_> = served.iter().filter(|s| s.1 == version).map(|s| s.0.as_str()).collect();
+        let elsewhere: Vec<_> =
+            served.iter().filter(|s| s.0 == kind).map(|s| s.1.to_string()).collect();
         let mut message = format!(
             "this grid has no {kind} for Playwright {version}. For Playwright {version} it has: {}.",
             list(&here)
@@ -89,7 +74,8 @@ impl Refusal {
             message += &format!(" It has {kind} for Playwright {}.", list(&elsewhere));
         }
         message += &format!(
-            " The operator can add it: flotilla browsers install {version} --browser {kind}"
+            " The operator can try to add it (flotilla browsers install {version} --browser {kind}); \
+             flotilla browsers list says what does not work there, and why"
         );
         Self::new(404, "browser_not_served", message)
     }
@@ -100,17 +86,25 @@ impl Refusal {
         versions.sort_unstable();
         versions.dedup();
         let names: Vec<_> = versions.iter().map(ToString::to_string).collect();
-        let mut message = format!(
-            "this grid does not serve Playwright {version}. It serves: {}.",
-            list(&names)
-        );
+        let mut message =
+            format!("this grid does not serve Playwright {version}. It serves: {}.", list(&names));
         if let Some(nearest) = nearest(version, &versions) {
             message += &format!(
-                "\nUse one of them:\n  npm install playwright@~{nearest}.0\n  pip install \"playwright=={nearest}.*\"\n\
+                "\nUse one of them:\n  npm install playwright@~{nearest}.0   (or @playwright/test@~{nearest}.0)\n  pip install \"playwright=={nearest}.*\"\n\
                  Or the operator adds yours:\n  flotilla browsers install {version}"
             );
         }
         Self::new(428, "version_not_served", message)
+    }
+
+    /// A client of another protocol: `connectOverCDP`, Puppeteer, Selenium.
+    pub fn cdp_not_served() -> Self {
+        Self::new(
+            501,
+            "cdp_not_served",
+            "this grid speaks the Playwright protocol: use connect() instead of connectOverCDP() \
+             (a Playwright client that sends no x-playwright-browser header says ?browser=chromium)",
+        )
     }
 
     /// Nothing is installed at all.
@@ -142,9 +136,13 @@ impl Refusal {
             503,
             "queue_timeout",
             format!(
-                "no browser became free in {:.0} s ({ahead} clients were still ahead of this one). \
-                 Try again, or ask the operator for more slots",
-                waited.as_secs_f64()
+                "no browser became free in {:.0} s{}. Try again, or ask the operator for more slots",
+                waited.as_secs_f64(),
+                match ahead {
+                    0 => String::new(),
+                    1 => " (1 client was still ahead of this one)".to_owned(),
+                    n => format!(" ({n} clients were still ahead of this one)"),
+                }
             ),
         )
         .retry_after(Duration::from_secs(5))
@@ -190,12 +188,8 @@ impl Refusal {
 
     /// No worker could be reached or none took the session.
     pub fn no_worker(why: &str) -> Self {
-        Self::new(
-            503,
-            "no_worker",
-            format!("no worker could take this session: {why}"),
-        )
-        .retry_after(Duration::from_secs(2))
+        Self::new(503, "no_worker", format!("no worker could take this session: {why}"))
+            .retry_after(Duration::from_secs(2))
     }
 
     /// An own message under an own status, for what only one place answers.
@@ -226,21 +220,14 @@ impl From<LaunchOptionError> for Refusal {
 /// The served version that is the smallest step away.
 fn nearest(version: PlaywrightVersion, served: &[PlaywrightVersion]) -> Option<PlaywrightVersion> {
     let at = |v: PlaywrightVersion| i64::from(v.major) * 1000 + i64::from(v.minor);
-    served
-        .iter()
-        .copied()
-        .min_by_key(|&v| ((at(v) - at(version)).abs(), std::cmp::Reverse(at(v))))
+    served.iter().copied().min_by_key(|&v| ((at(v) - at(version)).abs(), std::cmp::Reverse(at(v))))
 }
 
 fn list(names: &[impl AsRef<str>]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    names
-        .iter()
-        .map(AsRef::as_ref)
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -260,41 +247,18 @@ mod tests {
         ];
         let refusal = Refusal::version_not_served(v(40), &served);
         assert_eq!(refusal.status, 428);
-        assert!(
-            refusal.message.contains("It serves: 1.62, 1.65."),
-            "{}",
-            refusal.message
-        );
-        assert!(
-            refusal.message.contains("npm install playwright@~1.62.0"),
-            "{}",
-            refusal.message
-        );
-        assert!(
-            refusal
-                .message
-                .contains("pip install \"playwright==1.62.*\"")
-        );
+        assert!(refusal.message.contains("It serves: 1.62, 1.65."), "{}", refusal.message);
+        assert!(refusal.message.contains("npm install playwright@~1.62.0"), "{}", refusal.message);
+        assert!(refusal.message.contains("pip install \"playwright==1.62.*\""));
         assert_eq!(refusal.retry_after, None);
     }
 
     #[test]
     fn a_browser_that_another_version_has_is_named() {
-        let served = [
-            (BrowserKind::Chromium, v(65)),
-            (BrowserKind::Firefox, v(64)),
-        ];
+        let served = [(BrowserKind::Chromium, v(65)), (BrowserKind::Firefox, v(64))];
         let refusal = Refusal::browser_not_served(BrowserKind::Firefox, v(65), &served);
-        assert!(
-            refusal.message.contains("it has: chromium."),
-            "{}",
-            refusal.message
-        );
-        assert!(
-            refusal
-                .message
-                .contains("It has firefox for Playwright 1.64.")
-        );
+        assert!(refusal.message.contains("it has: chromium."), "{}", refusal.message);
+        assert!(refusal.message.contains("It has firefox for Playwright 1.64."));
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub struct WorkerStatus {
     pub slots: u32,
     /// Those that are held.
     pub used: u32,
-    /// Sessions that it has ended since its start.
+    /// Sessions that it has admitted since its start.
     pub sessions_served: u64,
     /// When it started, in seconds since 1970.
     pub started_at: u64,

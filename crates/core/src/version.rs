@@ -22,18 +22,11 @@ impl PlaywrightVersion {
     /// Playwright refuses by the same rule.
     pub fn from_user_agent(user_agent: &str) -> Option<Self> {
         let rest = user_agent.strip_prefix("Playwright/")?;
-        let end = rest
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
         let mut parts = rest[..end].split('.');
-        let version = Self {
-            major: parts.next()?.parse().ok()?,
-            minor: parts.next()?.parse().ok()?,
-        };
-        parts
-            .next()
-            .and_then(|patch| patch.parse::<u32>().ok())
-            .map(|_| version)
+        let version =
+            Self { major: parts.next()?.parse().ok()?, minor: parts.next()?.parse().ok()? };
+        parts.next().and_then(|patch| patch.parse::<u32>().ok()).map(|_| version)
     }
 }
 
@@ -55,16 +48,8 @@ impl FromStr for PlaywrightVersion {
     fn from_str(s: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidVersion(s.to_owned());
         let mut parts = s.trim().trim_start_matches('v').splitn(3, '.');
-        let mut number = || {
-            parts
-                .next()
-                .and_then(|p| p.parse().ok())
-                .ok_or_else(invalid)
-        };
-        Ok(Self {
-            major: number()?,
-            minor: number()?,
-        })
+        let mut number = || parts.next().and_then(|p| p.parse().ok()).ok_or_else(invalid);
+        Ok(Self { major: number()?, minor: number()? })
     }
 }
 
@@ -88,18 +73,12 @@ mod tests {
 
     #[test]
     fn reads_the_version_of_every_language_client() {
-        let v165 = Some(PlaywrightVersion {
-            major: 1,
-            minor: 65,
-        });
+        let v165 = Some(PlaywrightVersion { major: 1, minor: 65 });
         assert_eq!(
             PlaywrightVersion::from_user_agent("Playwright/1.65.1 (x64; debian 12) node/20.20"),
             v165
         );
-        assert_eq!(
-            PlaywrightVersion::from_user_agent("Playwright/1.65.0-beta-17"),
-            v165
-        );
+        assert_eq!(PlaywrightVersion::from_user_agent("Playwright/1.65.0-beta-17"), v165);
         for odd in [
             "",
             "Mozilla/5.0",

@@ -80,19 +80,13 @@ impl Wanted {
         };
         let options = match query(target, "launch-options") {
             Some(json) => Some(json),
-            None => handshake
-                .header("x-playwright-launch-options")
-                .map(Cow::Borrowed),
+            None => handshake.header("x-playwright-launch-options").map(Cow::Borrowed),
         };
         Ok(Self {
             browser,
-            version: handshake
-                .header("user-agent")
-                .and_then(PlaywrightVersion::from_user_agent),
+            version: handshake.header("user-agent").and_then(PlaywrightVersion::from_user_agent),
             isolation: isolation(target, defaults)?,
-            launch_options: defaults
-                .launch
-                .reduce(options.as_deref().unwrap_or_default())?,
+            launch_options: defaults.launch.reduce(options.as_deref().unwrap_or_default())?,
             expose_network: expose_network(handshake, defaults)?,
         })
     }
@@ -125,10 +119,7 @@ fn expose_network(
     handshake: &impl Handshake,
     defaults: &Defaults,
 ) -> Result<Option<String>, Refusal> {
-    let pattern = handshake
-        .header("x-playwright-proxy")
-        .unwrap_or_default()
-        .trim();
+    let pattern = handshake.header("x-playwright-proxy").unwrap_or_default().trim();
     if pattern.is_empty() {
         return Ok(None);
     }

@@ -59,10 +59,7 @@ impl Grid {
         let driver = driver_config(config, default.map(|served| served.1))?;
         let serves = flat(&catalogue);
         let (launcher, events) = DriverLauncher::new(driver, catalogue).with_context(|| {
-            format!(
-                "cannot use the run directory {}",
-                config.places.run_dir.display()
-            )
+            format!("cannot use the run directory {}", config.places.run_dir.display())
         })?;
         let launcher = Arc::new(launcher);
         if let Some((_, version)) = default {
@@ -88,20 +85,12 @@ impl Grid {
         let serving = tokio::spawn(async move { front.serve(listener).await });
         let housekeeping = tokio::spawn(reap(launcher.clone()));
         let drain_timeout = config.timing.drain_timeout;
-        Ok(Self {
-            gateway,
-            worker,
-            launcher,
-            address,
-            serving,
-            housekeeping,
-            drain_timeout,
-        })
+        Ok(Self { gateway, worker, launcher, address, serving, housekeeping, drain_timeout })
     }
 
     /// Where clients connect.
     pub fn endpoint(&self) -> String {
-        format!("ws://{}", self.address)
+        format!("ws://{}", reachable(self.address))
     }
 
     /// The grid as it is now.
@@ -193,13 +182,8 @@ fn flat(catalogue: &Catalogue) -> Vec<Served> {
 /// What clients get that name nothing: kept ready from the start.
 fn default_served(config: &Config, catalogue: &Catalogue) -> Option<Served> {
     let kind = config.browsers.default_browser;
-    let version = config
-        .browsers
-        .default_version
-        .or_else(|| catalogue.default_version(kind))?;
-    flat(catalogue)
-        .into_iter()
-        .find(|served| *served == (kind, version))
+    let version = config.browsers.default_version.or_else(|| catalogue.default_version(kind))?;
+    flat(catalogue).into_iter().find(|served| *served == (kind, version))
 }
 
 async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
@@ -236,9 +220,7 @@ fn worker_config(
         serves,
         keep_ready: default.map(|(kind, version)| (kind, version, EVERYBODY.to_owned())),
         measure_every: MEASURE_EVERY,
-        started_at: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs()),
+        started_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
     })
 }
 
@@ -271,9 +253,7 @@ fn gateway_config(config: &Config, default: Option<Served>, address: SocketAddr)
             },
             expose_network: config.sessions.expose_network,
         },
-        default_version: default
-            .map(|served| served.1)
-            .or(config.browsers.default_version),
+        default_version: default.map(|served| served.1).or(config.browsers.default_version),
         queue_limit: config.sessions.queue_limit as usize,
         queue_timeout: config.sessions.queue_timeout,
         handshake_timeout: config.listen.handshake_timeout,

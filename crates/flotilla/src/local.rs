@@ -24,21 +24,10 @@ impl Workers for Local {
         ask: Ask,
         permit: Permit,
     ) -> Result<Opened<Lease>, OpenError> {
-        let opened = self
-            .0
-            .open(ask.session, ask.demand, ask.handshake, move || drop(permit));
-        let flotilla_worker::Opened {
-            upstream,
-            response,
-            ending,
-            lease,
-        } = opened.await.map_err(as_gateway)?;
-        Ok(Opened {
-            upstream,
-            response,
-            ending,
-            lease,
-        })
+        let opened = self.0.open(ask.session, ask.demand, ask.handshake, move || drop(permit));
+        let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
+            opened.await.map_err(as_gateway)?;
+        Ok(Opened { upstream, response, ending, granted_after, lease })
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
-use flotilla::commands::{browsers, config, front_door, health, run, status, up};
+use flotilla::commands::{browsers, config, front_door, health, run, status, up, usage_error_code};
 use flotilla::grid::Grid;
 use flotilla::printer::Printer;
 use flotilla::{exec, logging};
@@ -59,7 +59,11 @@ fn main() -> ExitCode {
         return code;
     }
     let printer = Printer::from_env();
-    match dispatch(Cli::parse().command, printer) {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error),
+    };
+    match dispatch(command, printer) {
         Ok(code) => code,
         Err(error) => {
             printer.error(format!("{error:#}"), None);
@@ -68,14 +72,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// Help and version are what was asked for; all else is a mistake in the command line.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody reads a closed pipe.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    let command = std::env::args_os().nth(1);
+    ExitCode::from(usage_error_code(command.as_deref()))
+}
+
 fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up { json, settings } => with(&settings, printer, |loaded| {
             logging::start(&loaded.config.log);
             runtime()?.block_on(up::run(&loaded, json, printer))
         }),
-        Command::Run(command) => match command.endpoint.clone() {
-            Some(endpoint) => runtime()?.block_on(run::exec(&endpoint, &command, printer)),
+        Command::Run(command) => match command.endpoint() {
+            Some(endpoint) => runtime()?.block_on(run::exec(endpoint, &command, printer)),
             None => with(&SettingFlags::default(), printer, |loaded| {
                 logging::start_quiet(&loaded.config.log);
                 runtime()?.block_on(in_own_grid(loaded, &command, printer))
@@ -83,11 +98,7 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
         },
         Command::Browsers(command) => with(&SettingFlags::default(), printer, |loaded| {
             let Places { data, run_dir } = loaded.config.places;
-            let installer = Installer {
-                data,
-                run_root: run_dir,
-                shim: ExecShim::current_exe()?,
-            };
+            let installer = Installer { data, run_root: run_dir, shim: ExecShim::current_exe()? };
             logging::start_quiet(&loaded.config.log);
             runtime()?.block_on(browsers::run(&command, &installer, printer))
         }),
@@ -115,9 +126,8 @@ fn with(
 
 /// The grid that a command asks when it is told none: the one that the settings describe.
 fn default_endpoint() -> String {
-    let listen = load(&SettingFlags::default())
-        .map(|loaded| loaded.config.listen)
-        .unwrap_or_default();
+    let listen =
+        load(&SettingFlags::default()).map(|loaded| loaded.config.listen).unwrap_or_default();
     front_door(&listen.host, listen.port)
 }
 
@@ -137,7 +147,5 @@ async fn in_own_grid(
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }

@@ -285,7 +285,7 @@ impl<R: Registry, W: Workers> Inspect for Inner<R, W> {
         for active in Inner::active(self).values_mut() {
             active.count(&self.metrics.relay);
         }
-        self.metrics.render_prometheus(status, None)
+        self.metrics.render_prometheus(status, crate::proc::figures().as_ref())
     }
 
     fn active(&self) -> usize {

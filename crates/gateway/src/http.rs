@@ -9,7 +9,7 @@ use flotilla_core::metrics::{Method as MethodLabel, Metrics, Route, RouteClass};
 use flotilla_core::status::{GridState, Status};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -37,6 +37,9 @@ pub(crate) async fn serve<I: Inspect>(first: Bytes, client: TcpStream, grid: Arc
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client that asks /json first may upgrade on the same connection: only the head reader can
+        // take that, so every answer here is the connection's last.
+        .keep_alive(false)
         .header_read_timeout(std::time::Duration::from_secs(30))
         .serve_connection(TokioIo::new(Rewind::new(first, client)), answer);
     if let Err(error) = served.await {
@@ -60,10 +63,10 @@ async fn answer<I: Inspect>(request: &Request<Incoming>, grid: &I) -> Response<F
     let path = request.uri().path().trim_end_matches('/');
     let json = wants_json(request);
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return refused(
-            &Refusal::other(405, "method_not_allowed", "only GET is answered here"),
-            json,
-        );
+        let refusal = Refusal::other(405, "method_not_allowed", "only GET is answered here");
+        let mut response = refused(&refusal, json);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
     }
     match path {
         "" => text(StatusCode::OK, home(&grid.status().await)),
@@ -74,7 +77,7 @@ async fn answer<I: Inspect>(request: &Request<Incoming>, grid: &I) -> Response<F
         "/metrics" => metrics(grid.render_metrics(&grid.status().await)),
         // Playwright's connect('http://host/p') asks /p/json, and then connects to /p + wsEndpointPath.
         _ if path.ends_with("/json") => as_json(&serde_json::json!({ "wsEndpointPath": "/" })),
-        _ if path.ends_with("/json/version") => refused(&no_cdp(), json),
+        _ if path.ends_with("/json/version") => refused(&Refusal::cdp_not_served(), json),
         _ => refused(&not_found(path), json),
     }
 }
@@ -118,14 +121,6 @@ fn home(status: &Status) -> String {
         status.slots.used,
         status.slots.total,
         status.queue.depth
-    )
-}
-
-fn no_cdp() -> Refusal {
-    Refusal::other(
-        501,
-        "cdp_not_served",
-        "this grid speaks the Playwright protocol: use connect() instead of connectOverCDP()",
     )
 }
 

@@ -6,6 +6,7 @@ mod ended;
 mod gateway;
 mod http;
 mod line;
+mod proc;
 mod rewind;
 mod session;
 mod settle;

@@ -12,7 +12,7 @@ use flotilla_core::metrics::{ConnectPhase, Method, QueueResult, Route, RouteClas
 use flotilla_core::pool::{Demand, Sharing};
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
-use flotilla_core::wanted::{Handshake, Isolation, Wanted};
+use flotilla_core::wanted::{Handshake, Isolation, Wanted, query};
 use flotilla_core::{BrowserKind, Refusal, SessionId};
 use flotilla_relay::head::{HeadError, read_request_head};
 use flotilla_relay::{Counters, Outcome, RelayOptions, RequestHead, Socket};
@@ -153,8 +153,10 @@ async fn start<R: Registry, W: Workers>(
     id: &SessionId,
     kind: &mut BrowserKind,
 ) -> Result<Started<W::Lease>, NotStarted> {
+    let began = Instant::now();
     let wanted = understand(gateway, &head, kind)?;
     let served = serveable(gateway, &wanted)?;
+    gateway.metrics.connect.phase.observe(ConnectPhase::Auth, began.elapsed());
     let isolation = if wanted.needs_own_browser() { Isolation::Session } else { Isolation::Tenant };
     let demand = demand(served, wanted);
     let opening = wait_and_open(gateway, id, head, &demand);
@@ -179,9 +181,20 @@ fn understand<R: Registry, W: Workers>(
             "connections from web pages are not allowed (Origin: {origin}): connect with a Playwright client"
         )));
     }
+    if speaks_another_protocol(head) {
+        return Err(Refusal::cdp_not_served());
+    }
     let wanted = Wanted::read(&Head(head), &gateway.config.defaults)?;
     *kind = wanted.browser;
     Ok(wanted)
+}
+
+/// Every Playwright client says in some header which browser it wants; clients of the DevTools
+/// protocol say nothing, and would understand nothing.
+fn speaks_another_protocol(head: &RequestHead) -> bool {
+    let says = |name: &str| name.to_ascii_lowercase().starts_with("x-playwright-");
+    !head.headers.iter().any(|header| says(&header.name))
+        && query(head.target(), "browser").is_none()
 }
 
 /// The browser and version that will serve it, or which there are instead.
@@ -272,9 +285,13 @@ async fn open<R: Registry, W: Workers>(
     let began = Instant::now();
     let ask = Ask { session: id.clone(), demand: demand.clone(), handshake: head.clone() };
     let opened = gateway.workers.open(&worker, ask, permit).await;
-    gateway.metrics.connect.phase.observe(ConnectPhase::Dial, began.elapsed());
+    let phase = &gateway.metrics.connect.phase;
     match opened {
-        Ok(opened) => Ok(Some((worker.to_string(), opened))),
+        Ok(opened) => {
+            phase.observe(ConnectPhase::Claim, opened.granted_after);
+            phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(opened.granted_after));
+            Ok(Some((worker.to_string(), opened)))
+        }
         Err(OpenError::Busy) => Ok(None),
         Err(OpenError::Draining) => Err(Refusal::draining()),
         Err(OpenError::BackingOff { wait, why }) => {
@@ -305,7 +322,7 @@ async fn run<R: Registry, W: Workers>(
     started: Started<W::Lease>,
 ) {
     let Started { id, served, isolation, worker, opened } = started;
-    let Opened { upstream, mut response, ending, lease } = opened;
+    let Opened { upstream, mut response, ending, lease, .. } = opened;
     let (name, value) = answer::debug_log(&id);
     response.headers.set(name, value);
     let began = Instant::now();
@@ -313,6 +330,7 @@ async fn run<R: Registry, W: Workers>(
         gateway.metrics.sessions.ended.inc((served.0, EndCause::ClientLost));
         return;
     }
+    gateway.metrics.connect.phase.observe(ConnectPhase::Upgrade, began.elapsed());
     let traffic = Arc::new(Counters::default());
     let active = Active::new(served, isolation, worker, traffic.clone());
     let _listed = Listed::new(gateway, &id, active);

@@ -28,6 +28,8 @@ pub struct Opened<L> {
     pub response: ResponseHead,
     /// Resolves when the worker ends the session, and why.
     pub ending: tokio::sync::oneshot::Receiver<Ending>,
+    /// How long the worker took to admit it and to have its browser.
+    pub granted_after: std::time::Duration,
     /// Holds the slot. Dropped when the relay is over: the worker frees the slot once the
     /// contexts are disposed.
     pub lease: L,

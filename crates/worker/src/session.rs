@@ -56,6 +56,8 @@ pub struct Opened {
     pub response: ResponseHead,
     /// Resolves when the worker ends the session, and why.
     pub ending: oneshot::Receiver<Ending>,
+    /// How long admission and the browser took.
+    pub granted_after: Duration,
     /// The slot.
     pub lease: Lease,
 }
@@ -107,6 +109,7 @@ impl Worker {
         handshake: RequestHead,
         admitted: impl FnOnce() + Send,
     ) -> Result<Opened, OpenError> {
+        let began = Instant::now();
         let lease = Lease { session: session.clone(), commands: self.commands.downgrade() };
         let (reply, answer) = oneshot::channel();
         self.send(Command::Admit { session: session.clone(), demand, reply });
@@ -114,9 +117,10 @@ impl Worker {
         admitted();
         let granted = answer?.granted.await.map_err(|_| AdmitError::Stopped)??;
         let Granted { browser, endpoint, ending } = granted;
+        let granted_after = began.elapsed();
         tracing::debug!(%session, %browser, "granted");
         let (upstream, response) = dial(&endpoint, &session, handshake).await?;
-        Ok(Opened { upstream, response, ending, lease })
+        Ok(Opened { upstream, response, ending, granted_after, lease })
     }
 
     /// The worker as it is now; `None` when it has stopped.

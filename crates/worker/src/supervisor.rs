@@ -235,7 +235,10 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
                 self.pool.launched(&browser, now);
             }
             Err(error) => {
-                tracing::warn!(%browser, %error, "a browser could not be launched");
+                // In a drain it was we who stopped it.
+                if !self.pool.is_draining() {
+                    tracing::warn!(%browser, %error, "a browser could not be launched");
+                }
                 self.pool.launch_failed(&browser, &error.to_string(), now);
             }
         }

@@ -22,7 +22,7 @@ group! {
         /// What sessions share when they do not choose. `tenant` is a browser shared with sessions of
         /// the same tenant, `session` a browser of one's own.
         isolation: Isolation as Word<Isolation> = "tenant", live;
-        /// Which of Playwright's launch options sessions may set. `args`, `env` and `executablePath` decide what
+        /// Which of Playwright's launch options sessions may set. `args` and `env` decide what
         /// runs on the worker: allow them only to people who may run programs there.
         allowed_launch_options: Vec<String> as List<Text> = "headless,channel,proxy,slowMo,timeout", live;
         /// Which browser arguments sessions may pass, by their beginnings. `*` allows all of them.

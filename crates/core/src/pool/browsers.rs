@@ -107,10 +107,7 @@ impl Pool {
                 }
                 Ok(taken)
             }
-            Sharing::Custom {
-                options,
-                expose_network,
-            } => {
+            Sharing::Custom { options, expose_network } => {
                 let expose = expose_network.clone();
                 Ok(self.plan(kind, version, Role::Own, options.clone(), expose, now))
             }
@@ -126,11 +123,7 @@ impl Pool {
         version: PlaywrightVersion,
         tenant: &str,
     ) -> Option<BrowserId> {
-        let mine = || {
-            self.browsers
-                .iter()
-                .filter(|(_, b)| b.is_shared_for(kind, version, tenant))
-        };
+        let mine = || self.browsers.iter().filter(|(_, b)| b.is_shared_for(kind, version, tenant));
         let serving = mine().find(|(_, b)| b.phase == Phase::Serving);
         let coming = mine().find(|(_, b)| b.is_coming());
         let chosen = match (serving, coming) {
@@ -184,10 +177,7 @@ impl Pool {
         for session in waiting {
             if let Some(waiter) = self.sessions.get_mut(&session) {
                 waiter.stage = Stage::Live;
-                self.effects.push(Effect::Grant {
-                    session,
-                    browser: browser.clone(),
-                });
+                self.effects.push(Effect::Grant { session, browser: browser.clone() });
             }
         }
         self.hand_over_to(browser);
@@ -206,15 +196,9 @@ impl Pool {
         }
         for session in gone.sessions {
             self.sessions.remove(&session);
-            self.effects.push(Effect::Refuse {
-                session,
-                why: why.to_owned(),
-            });
+            self.effects.push(Effect::Refuse { session, why: why.to_owned() });
         }
-        self.effects.push(Effect::Gone {
-            kind: gone.kind,
-            reason: ExitReason::LaunchFailed,
-        });
+        self.effects.push(Effect::Gone { kind: gone.kind, reason: ExitReason::LaunchFailed });
         self.tick(now);
     }
 
@@ -238,24 +222,15 @@ impl Pool {
             let stage = self.sessions.remove(&session).map(|s| s.stage);
             match stage {
                 Some(Stage::Live) => {
-                    self.effects.push(Effect::End {
-                        session,
-                        ending: ending.clone(),
-                    });
+                    self.effects.push(Effect::End { session, ending: ending.clone() });
                 }
                 Some(Stage::Waiting) => {
-                    self.effects.push(Effect::Refuse {
-                        session,
-                        why: why.to_owned(),
-                    });
+                    self.effects.push(Effect::Refuse { session, why: why.to_owned() });
                 }
                 _ => {}
             }
         }
-        self.effects.push(Effect::Gone {
-            kind: gone.kind,
-            reason,
-        });
+        self.effects.push(Effect::Gone { kind: gone.kind, reason });
         self.tick(now);
     }
 

@@ -39,10 +39,7 @@ impl Pool {
     ) -> BrowserId {
         self.launched_ever += 1;
         let id = BrowserId(format!("b{:06}", self.launched_ever));
-        let at = self
-            .backoffs
-            .get(&(kind, version))
-            .map_or(now, |backoff| backoff.until.max(now));
+        let at = self.backoffs.get(&(kind, version)).map_or(now, |backoff| backoff.until.max(now));
         let browser = Browser {
             kind,
             version,
@@ -63,11 +60,7 @@ impl Pool {
 
     /// Starts what is due, those with waiting sessions first.
     pub(super) fn start_due(&mut self, now: Moment) {
-        let starting = self
-            .browsers
-            .values()
-            .filter(|b| b.phase == Phase::Starting)
-            .count();
+        let starting = self.browsers.values().filter(|b| b.phase == Phase::Starting).count();
         let mut due: Vec<_> = self
             .browsers
             .iter()
@@ -75,10 +68,7 @@ impl Pool {
             .map(|(id, b)| (b.sessions.is_empty(), id.clone()))
             .collect();
         due.sort();
-        for (_, id) in due
-            .into_iter()
-            .take(self.limits.launches.saturating_sub(starting))
-        {
+        for (_, id) in due.into_iter().take(self.limits.launches.saturating_sub(starting)) {
             let Some(browser) = self.browsers.get_mut(&id) else {
                 continue;
             };
@@ -110,12 +100,8 @@ impl Pool {
                 self.plan(kind, version, role, LaunchOptions::new(), None, now);
             }
         }
-        let due: Vec<_> = self
-            .warm_wanted
-            .iter()
-            .filter(|(_, w)| w.not_before <= now)
-            .map(|(k, _)| *k)
-            .collect();
+        let due: Vec<_> =
+            self.warm_wanted.iter().filter(|(_, w)| w.not_before <= now).map(|(k, _)| *k).collect();
         for (kind, version) in due {
             for _ in self.warm_count(kind, version)..self.limits.warm {
                 self.plan(kind, version, Role::Warm, LaunchOptions::new(), None, now);
@@ -144,10 +130,7 @@ impl Pool {
                 wanted.not_before = not_before;
                 wanted.last_used = wanted.last_used.map(|_| now);
             })
-            .or_insert(WarmWanted {
-                not_before,
-                last_used: Some(now),
-            });
+            .or_insert(WarmWanted { not_before, last_used: Some(now) });
     }
 
     /// # Errors
@@ -165,10 +148,7 @@ impl Pool {
         if wait <= WORTH_WAITING {
             return Ok(());
         }
-        Err(NotAdmitted::BackingOff {
-            wait,
-            why: backoff.why.clone(),
-        })
+        Err(NotAdmitted::BackingOff { wait, why: backoff.why.clone() })
     }
 
     pub(super) fn backoff_failed(
@@ -178,18 +158,10 @@ impl Pool {
         why: &str,
         now: Moment,
     ) {
-        let failures = self
-            .backoffs
-            .get(&(kind, version))
-            .map_or(1, |b| b.failures.saturating_add(1));
-        let delay = FIRST_DELAY
-            .saturating_mul(1 << (failures - 1).min(16))
-            .min(LONGEST_DELAY);
-        let backoff = Backoff {
-            failures,
-            until: now + delay,
-            why: why.to_owned(),
-        };
+        let failures =
+            self.backoffs.get(&(kind, version)).map_or(1, |b| b.failures.saturating_add(1));
+        let delay = FIRST_DELAY.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_DELAY);
+        let backoff = Backoff { failures, until: now + delay, why: why.to_owned() };
         self.backoffs.insert((kind, version), backoff);
     }
 
@@ -203,8 +175,7 @@ impl Pool {
     /// Closes warm browsers that are no longer wanted.
     pub(super) fn close_idle(&mut self, now: Moment) {
         let idle = self.limits.idle;
-        self.warm_wanted
-            .retain(|_, w| w.last_used.is_none_or(|at| now.saturating_sub(at) < idle));
+        self.warm_wanted.retain(|_, w| w.last_used.is_none_or(|at| now.saturating_sub(at) < idle));
         let unused: Vec<_> = self
             .browsers
             .iter()
@@ -223,9 +194,7 @@ impl Pool {
 
     fn is_kept(&self, browser: &Browser) -> bool {
         match &browser.role {
-            Role::Warm => self
-                .warm_wanted
-                .contains_key(&(browser.kind, browser.version)),
+            Role::Warm => self.warm_wanted.contains_key(&(browser.kind, browser.version)),
             Role::Shared(tenant) => self.kept.as_ref().is_some_and(|(kind, version, kept)| {
                 browser.kind == *kind && browser.version == *version && kept == tenant
             }),

@@ -87,29 +87,20 @@ impl Pool {
             Phase::Planned(at) => Some(at),
             _ => None,
         });
-        let aged = self
-            .browsers
-            .values()
-            .filter(|b| b.phase == Phase::Serving)
-            .map(|b| {
-                let idle = b.last_used + self.limits.idle;
-                if self.limits.browser_age.is_zero() {
-                    idle
-                } else {
-                    idle.min(b.since + self.limits.browser_age)
-                }
-            });
+        let aged = self.browsers.values().filter(|b| b.phase == Phase::Serving).map(|b| {
+            let idle = b.last_used + self.limits.idle;
+            if self.limits.browser_age.is_zero() {
+                idle
+            } else {
+                idle.min(b.since + self.limits.browser_age)
+            }
+        });
         let refills = self.warm_wanted.values().map(|w| w.not_before);
         let stuck = self.sessions.values().filter_map(|s| match s.stage {
             Stage::Releasing { since } => Some(since + self.limits.release_timeout),
             _ => None,
         });
-        planned
-            .chain(aged)
-            .chain(refills)
-            .chain(stuck)
-            .filter(|at| *at > now)
-            .min()
+        planned.chain(aged).chain(refills).chain(stuck).filter(|at| *at > now).min()
     }
 
     /// Plans a successor for a browser that nears its limit. One at a time on a worker: a doubled
@@ -122,10 +113,7 @@ impl Pool {
             .browsers
             .iter()
             .filter(|(_, b)| b.phase == Phase::Serving && b.role != Role::Own)
-            .find_map(|(id, b)| {
-                self.limit_reached(b, now)
-                    .map(|reason| (id.clone(), reason))
-            });
+            .find_map(|(id, b)| self.limit_reached(b, now).map(|reason| (id.clone(), reason)));
         let Some((old, reason)) = due else { return };
         let Some(browser) = self.browsers.get(&old) else {
             return;
@@ -158,11 +146,7 @@ impl Pool {
 
     /// The successor serves: the one before it takes no more sessions.
     pub(super) fn hand_over_to(&mut self, successor: &BrowserId) {
-        let Some(new) = self
-            .browsers
-            .get(successor)
-            .filter(|b| b.phase == Phase::Serving)
-        else {
+        let Some(new) = self.browsers.get(successor).filter(|b| b.phase == Phase::Serving) else {
             return;
         };
         let Role::Shared(_) = &new.role else { return };
@@ -221,9 +205,7 @@ impl Pool {
         };
         if !matches!(found.phase, Phase::Closing(_)) {
             found.phase = Phase::Closing(reason);
-            self.effects.push(Effect::Close {
-                browser: browser.clone(),
-            });
+            self.effects.push(Effect::Close { browser: browser.clone() });
         }
     }
 

@@ -241,10 +241,7 @@ impl Pool {
         self.kept = Some((kind, version, tenant.to_owned()));
         if self.limits.warm > 0 {
             // The shared one comes first: the first client is waiting for it.
-            let wanted = WarmWanted {
-                not_before: now + self.limits.refill_delay,
-                last_used: None,
-            };
+            let wanted = WarmWanted { not_before: now + self.limits.refill_delay, last_used: None };
             self.warm_wanted.insert((kind, version), wanted);
         }
         self.tick(now);
@@ -270,13 +267,7 @@ impl Pool {
         self.admitted_ever += 1;
         let serving = self.assign(&browser, session.clone(), now);
         let stage = if serving { Stage::Live } else { Stage::Waiting };
-        self.sessions.insert(
-            session.clone(),
-            Session {
-                browser: browser.clone(),
-                stage,
-            },
-        );
+        self.sessions.insert(session.clone(), Session { browser: browser.clone(), stage });
         if serving {
             self.effects.push(Effect::Grant { session, browser });
         }
@@ -295,18 +286,11 @@ impl Pool {
             Stage::Waiting => self.forget(session, now),
             Stage::Live => {
                 found.stage = Stage::Releasing { since: now };
-                if self
-                    .browsers
-                    .get(&browser)
-                    .is_some_and(|b| b.role == Role::Own)
-                {
+                if self.browsers.get(&browser).is_some_and(|b| b.role == Role::Own) {
                     // Its contexts go with it; the exit frees the slot.
                     self.close(&browser, ExitReason::SessionEnd);
                 } else {
-                    self.effects.push(Effect::Release {
-                        session: session.clone(),
-                        browser,
-                    });
+                    self.effects.push(Effect::Release { session: session.clone(), browser });
                 }
             }
         }
@@ -339,10 +323,7 @@ impl Pool {
         for (session, found) in &self.sessions {
             if !matches!(found.stage, Stage::Releasing { .. }) {
                 let ending = ending.clone();
-                self.effects.push(Effect::End {
-                    session: session.clone(),
-                    ending,
-                });
+                self.effects.push(Effect::End { session: session.clone(), ending });
             }
         }
     }

@@ -7,10 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 const KIND: BrowserKind = BrowserKind::Chromium;
-const V: PlaywrightVersion = PlaywrightVersion {
-    major: 1,
-    minor: 65,
-};
+const V: PlaywrightVersion = PlaywrightVersion { major: 1, minor: 65 };
 
 fn secs(s: u64) -> Moment {
     Duration::from_secs(s)
@@ -32,19 +29,11 @@ fn limits() -> Limits {
 }
 
 fn shared(tenant: &str) -> Demand {
-    Demand {
-        kind: KIND,
-        version: V,
-        sharing: Sharing::Tenant(tenant.to_owned()),
-    }
+    Demand { kind: KIND, version: V, sharing: Sharing::Tenant(tenant.to_owned()) }
 }
 
 fn alone() -> Demand {
-    Demand {
-        kind: KIND,
-        version: V,
-        sharing: Sharing::Alone,
-    }
+    Demand { kind: KIND, version: V, sharing: Sharing::Alone }
 }
 
 fn session(name: impl ToString) -> SessionId {
@@ -79,11 +68,7 @@ fn granted(effects: &[Effect]) -> Vec<(SessionId, BrowserId)> {
 fn admit(pool: &mut Pool, name: &str, demand: &Demand, now: Moment) -> BrowserId {
     pool.admit(session(name), demand, now).unwrap();
     let effects = settle(pool, now);
-    granted(&effects)
-        .into_iter()
-        .find(|(s, _)| s.0 == name)
-        .expect("a grant")
-        .1
+    granted(&effects).into_iter().find(|(s, _)| s.0 == name).expect("a grant").1
 }
 
 #[test]
@@ -96,24 +81,12 @@ fn one_tenant_shares_a_browser_and_two_do_not() {
 
 #[test]
 fn a_slot_is_held_until_the_contexts_are_disposed() {
-    let mut pool = Pool::new(Limits {
-        slots: 1,
-        ..limits()
-    });
+    let mut pool = Pool::new(Limits { slots: 1, ..limits() });
     let browser = admit(&mut pool, "1", &shared("a"), secs(0));
     pool.closed(&session(1), secs(1));
     let effects = pool.take_effects();
-    assert_eq!(
-        effects,
-        [Effect::Release {
-            session: session(1),
-            browser
-        }]
-    );
-    assert_eq!(
-        pool.admit(session(2), &shared("a"), secs(1)),
-        Err(NotAdmitted::Busy)
-    );
+    assert_eq!(effects, [Effect::Release { session: session(1), browser }]);
+    assert_eq!(pool.admit(session(2), &shared("a"), secs(1)), Err(NotAdmitted::Busy));
     pool.released(&session(1), secs(1));
     assert_eq!(pool.used(), 0);
     admit(&mut pool, "2", &shared("a"), secs(1));
@@ -121,103 +94,65 @@ fn a_slot_is_held_until_the_contexts_are_disposed() {
 
 #[test]
 fn a_successor_is_up_before_the_old_browser_stops_taking_sessions() {
-    let mut pool = Pool::new(Limits {
-        browser_sessions: 2,
-        margin: 0,
-        ..limits()
-    });
+    let mut pool = Pool::new(Limits { browser_sessions: 2, margin: 0, ..limits() });
     let old = admit(&mut pool, "1", &shared("a"), secs(0));
     pool.admit(session(2), &shared("a"), secs(0)).unwrap();
     let effects = pool.take_effects();
     assert_eq!(granted(&effects)[0].1, old);
-    let Some(Effect::Launch { browser: new, .. }) = effects.last() else {
-        panic!("{effects:?}")
-    };
+    let Some(Effect::Launch { browser: new, .. }) = effects.last() else { panic!("{effects:?}") };
     assert_eq!(pool.browsers[&old].phase, Phase::Serving);
     // At its limit, with the successor on its way: the next session waits for that one.
     pool.admit(session(3), &shared("a"), secs(0)).unwrap();
     assert!(granted(&pool.take_effects()).is_empty());
     pool.launched(new, secs(1));
     assert_eq!(granted(&pool.take_effects()), [(session(3), new.clone())]);
-    assert_eq!(
-        pool.browsers[&old].phase,
-        Phase::Retiring(ExitReason::LifetimeSessions)
-    );
+    assert_eq!(pool.browsers[&old].phase, Phase::Retiring(ExitReason::LifetimeSessions));
     for name in [1, 2] {
         pool.closed(&session(name), secs(2));
         pool.released(&session(name), secs(2));
     }
-    assert!(pool.take_effects().contains(&Effect::Close {
-        browser: old.clone()
-    }));
+    assert!(pool.take_effects().contains(&Effect::Close { browser: old.clone() }));
     pool.exited(&old, "exited with code 0", false, secs(2));
     assert_eq!(
         pool.take_effects(),
-        [Effect::Gone {
-            kind: KIND,
-            reason: ExitReason::LifetimeSessions
-        }]
+        [Effect::Gone { kind: KIND, reason: ExitReason::LifetimeSessions }]
     );
 }
 
 #[test]
 fn age_and_memory_replace_a_browser_too() {
-    let mut pool = Pool::new(Limits {
-        browser_memory: 100,
-        ..limits()
-    });
+    let mut pool = Pool::new(Limits { browser_memory: 100, ..limits() });
     let first = admit(&mut pool, "1", &shared("a"), secs(0));
     pool.measured(&first, 100);
     pool.tick(secs(5));
     settle(&mut pool, secs(5));
-    assert_eq!(
-        pool.browsers[&first].phase,
-        Phase::Retiring(ExitReason::LifetimeMemory)
-    );
+    assert_eq!(pool.browsers[&first].phase, Phase::Retiring(ExitReason::LifetimeMemory));
     let second = admit(&mut pool, "2", &shared("a"), secs(6));
     assert_ne!(first, second);
-    assert_eq!(
-        pool.next_wake(secs(6)),
-        Some(secs(6 + 600)),
-        "it may have become idle by then"
-    );
+    assert_eq!(pool.next_wake(secs(6)), Some(secs(6 + 600)), "it may have become idle by then");
     pool.tick(secs(5 + 3600));
     settle(&mut pool, secs(5 + 3600));
-    assert_eq!(
-        pool.browsers[&second].phase,
-        Phase::Retiring(ExitReason::LifetimeAge)
-    );
+    assert_eq!(pool.browsers[&second].phase, Phase::Retiring(ExitReason::LifetimeAge));
 }
 
 #[test]
 fn a_session_of_its_own_takes_a_warm_browser_and_the_pool_refills_later() {
-    let mut pool = Pool::new(Limits {
-        warm: 1,
-        ..limits()
-    });
+    let mut pool = Pool::new(Limits { warm: 1, ..limits() });
     pool.keep_ready(KIND, V, "a", secs(0));
     settle(&mut pool, secs(0));
     pool.tick(secs(1));
     settle(&mut pool, secs(1));
-    let warm: Vec<_> = pool
-        .browsers()
-        .filter(|(_, b)| b.role == Role::Warm)
-        .map(|(id, _)| id.clone())
-        .collect();
+    let warm: Vec<_> =
+        pool.browsers().filter(|(_, b)| b.role == Role::Warm).map(|(id, _)| id.clone()).collect();
     assert_eq!(warm.len(), 1);
     let own = admit(&mut pool, "1", &alone(), secs(2));
     assert_eq!(own, warm[0]);
-    assert!(
-        !pool.browsers().any(|(_, b)| b.role == Role::Warm),
-        "no refill in the session's way"
-    );
+    assert!(!pool.browsers().any(|(_, b)| b.role == Role::Warm), "no refill in the session's way");
     pool.tick(secs(3));
     settle(&mut pool, secs(3));
     assert!(pool.browsers().any(|(_, b)| b.role == Role::Warm));
     pool.closed(&session(1), secs(4));
-    assert!(pool.take_effects().contains(&Effect::Close {
-        browser: own.clone()
-    }));
+    assert!(pool.take_effects().contains(&Effect::Close { browser: own.clone() }));
     assert_eq!(pool.used(), 1, "the exit frees the slot, not the close");
     pool.exited(&own, "exited with code 0", false, secs(4));
     assert_eq!(pool.used(), 0);
@@ -284,16 +219,11 @@ fn a_drain_admits_nobody_and_ends_when_the_last_session_has_left() {
     settle(&mut pool, secs(0));
     let browser = admit(&mut pool, "1", &shared("a"), secs(1));
     pool.drain(secs(2));
-    assert_eq!(
-        pool.admit(session(2), &shared("a"), secs(2)),
-        Err(NotAdmitted::Draining)
-    );
+    assert_eq!(pool.admit(session(2), &shared("a"), secs(2)), Err(NotAdmitted::Draining));
     assert!(!pool.drained());
     pool.closed(&session(1), secs(3));
     pool.released(&session(1), secs(3));
-    assert!(pool.take_effects().contains(&Effect::Close {
-        browser: browser.clone()
-    }));
+    assert!(pool.take_effects().contains(&Effect::Close { browser: browser.clone() }));
     pool.exited(&browser, "exited with code 0", false, secs(3));
     assert!(pool.drained());
 }
@@ -306,10 +236,7 @@ fn contexts_that_will_not_go_cost_their_browser_not_the_slot() {
     assert_eq!(pool.next_wake(secs(1)), Some(secs(31)));
     pool.tick(secs(31));
     assert_eq!(pool.used(), 0);
-    assert_eq!(
-        pool.browsers[&browser].phase,
-        Phase::Closing(ExitReason::Stuck)
-    );
+    assert_eq!(pool.browsers[&browser].phase, Phase::Closing(ExitReason::Stuck));
 }
 
 #[test]
@@ -321,14 +248,8 @@ fn unused_browsers_that_nobody_asked_to_keep_go_after_a_while() {
     pool.closed(&session(1), secs(2));
     pool.released(&session(1), secs(2));
     pool.tick(secs(602));
-    assert_eq!(
-        pool.browsers[&other].phase,
-        Phase::Closing(ExitReason::Idle)
-    );
-    let kept = pool
-        .browsers()
-        .filter(|(_, b)| b.phase == Phase::Serving)
-        .count();
+    assert_eq!(pool.browsers[&other].phase, Phase::Closing(ExitReason::Idle));
+    let kept = pool.browsers().filter(|(_, b)| b.phase == Phase::Serving).count();
     assert_eq!(kept, 1);
 }
 
@@ -397,12 +318,7 @@ impl World {
                 }
             }
             Input::Close(i) => {
-                let all: Vec<_> = self
-                    .live
-                    .keys()
-                    .chain(self.waiting.keys())
-                    .cloned()
-                    .collect();
+                let all: Vec<_> = self.live.keys().chain(self.waiting.keys()).cloned().collect();
                 if let Some(s) = pick(&all, i) {
                     self.live.remove(&s);
                     self.waiting.remove(&s);
@@ -449,16 +365,11 @@ impl World {
             0..=2 => Sharing::Tenant("a".into()),
             3 => Sharing::Tenant("b".into()),
             4 => Sharing::Alone,
-            _ => Sharing::Custom {
-                options: LaunchOptions::new(),
-                expose_network: Some("*".into()),
-            },
+            _ => {
+                Sharing::Custom { options: LaunchOptions::new(), expose_network: Some("*".into()) }
+            }
         };
-        let demand = Demand {
-            kind: KIND,
-            version: V,
-            sharing,
-        };
+        let demand = Demand { kind: KIND, version: V, sharing };
         match pool.admit(name.clone(), &demand, self.now) {
             Ok(()) => {
                 assert!(!self.drained, "admitted after a drain began");
@@ -481,18 +392,12 @@ impl World {
                 Effect::Release { session, .. } => self.releasing.push(session),
                 Effect::Grant { session, browser } => {
                     let demand = self.waiting.remove(&session).expect("granted once");
-                    assert!(
-                        self.running.contains(&browser),
-                        "granted a browser that does not run"
-                    );
+                    assert!(self.running.contains(&browser), "granted a browser that does not run");
                     let tenant = match &demand.sharing {
                         Sharing::Tenant(tenant) => tenant.clone(),
                         _ => session.0.clone(),
                     };
-                    self.tenants_of
-                        .entry(browser.clone())
-                        .or_default()
-                        .insert(tenant);
+                    self.tenants_of.entry(browser.clone()).or_default().insert(tenant);
                     self.live.insert(session, (browser, demand));
                 }
                 Effect::Refuse { session, .. } => {
@@ -513,11 +418,7 @@ impl World {
             "a live session without a slot"
         );
         for (browser, tenants) in &self.tenants_of {
-            assert_eq!(
-                tenants.len(),
-                1,
-                "{browser} was shared between strangers: {tenants:?}"
-            );
+            assert_eq!(tenants.len(), 1, "{browser} was shared between strangers: {tenants:?}");
         }
     }
 
@@ -537,17 +438,9 @@ impl World {
             self.step(pool, Input::Wait(500));
         }
         assert_eq!(pool.used(), 0, "slots leaked: {:?}", pool.sessions);
-        assert!(
-            self.waiting.is_empty(),
-            "admitted, and never answered: {:?}",
-            self.waiting
-        );
+        assert!(self.waiting.is_empty(), "admitted, and never answered: {:?}", self.waiting);
         if self.drained {
-            assert!(
-                pool.drained(),
-                "a drain that never ends: {:?}",
-                pool.browsers
-            );
+            assert!(pool.drained(), "a drain that never ends: {:?}", pool.browsers);
         }
     }
 }

@@ -9,10 +9,7 @@ impl Handshake for Head {
         self.0
     }
     fn header(&self, name: &str) -> Option<&str> {
-        self.1
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| *value)
+        self.1.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 }
 
@@ -36,22 +33,10 @@ fn read(head: &Head) -> Result<Wanted, Refusal> {
 #[test]
 fn the_query_wins_over_the_header_and_the_header_over_the_default() {
     let headers = &[("X-Playwright-Browser", "firefox")];
-    assert_eq!(
-        read(&Head("/?browser=webkit", headers)).unwrap().browser,
-        BrowserKind::Webkit
-    );
-    assert_eq!(
-        read(&Head("/", headers)).unwrap().browser,
-        BrowserKind::Firefox
-    );
-    assert_eq!(
-        read(&Head("/", &[])).unwrap().browser,
-        BrowserKind::Chromium
-    );
-    assert_eq!(
-        read(&Head("/?browser=", &[])).unwrap().browser,
-        BrowserKind::Chromium
-    );
+    assert_eq!(read(&Head("/?browser=webkit", headers)).unwrap().browser, BrowserKind::Webkit);
+    assert_eq!(read(&Head("/", headers)).unwrap().browser, BrowserKind::Firefox);
+    assert_eq!(read(&Head("/", &[])).unwrap().browser, BrowserKind::Chromium);
+    assert_eq!(read(&Head("/?browser=", &[])).unwrap().browser, BrowserKind::Chromium);
 }
 
 #[test]
@@ -66,25 +51,13 @@ fn a_plain_client_gets_a_shared_browser() {
     let plain = Head(
         "/",
         &[
-            (
-                "User-Agent",
-                "Playwright/1.65.1 (x64; debian 12) node/20.20",
-            ),
+            ("User-Agent", "Playwright/1.65.1 (x64; debian 12) node/20.20"),
             ("x-playwright-proxy", ""),
-            (
-                "x-playwright-launch-options",
-                r#"{"handleSIGINT":false,"headless":true}"#,
-            ),
+            ("x-playwright-launch-options", r#"{"handleSIGINT":false,"headless":true}"#),
         ],
     );
     let wanted = read(&plain).unwrap();
-    assert_eq!(
-        wanted.version,
-        Some(PlaywrightVersion {
-            major: 1,
-            minor: 65
-        })
-    );
+    assert_eq!(wanted.version, Some(PlaywrightVersion { major: 1, minor: 65 }));
     assert!(!wanted.needs_own_browser());
 }
 
@@ -101,10 +74,7 @@ fn exposed_networks_and_launch_options_need_a_browser_of_their_own() {
 
 #[test]
 fn a_made_up_isolation_is_refused() {
-    assert_eq!(
-        read(&Head("/?isolation=none", &[])).unwrap_err().status,
-        400
-    );
+    assert_eq!(read(&Head("/?isolation=none", &[])).unwrap_err().status, 400);
 }
 
 #[test]

@@ -20,6 +20,9 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let mut signals = Signals::listen()?;
+    for note in &loaded.notes {
+        printer.note(format!("note: {note}"));
+    }
     let grid = Grid::start(loaded).await?;
     let ready = tokio::select! {
         ready = grid.ready(READY_WITHIN) => ready,
@@ -41,9 +44,7 @@ pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Resul
     let stopped = grid.stop(signals.next()).await;
     match stopped.ended {
         0 => printer.note("Stopped; no session was cut."),
-        n => printer.note(format!(
-            "Stopped; {n} live session(s) were ended with a reason."
-        )),
+        n => printer.note(format!("Stopped; {n} live session(s) were ended with a reason.")),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,7 +58,8 @@ fn announce(
 ) -> anyhow::Result<()> {
     let endpoint = grid.endpoint();
     if json {
-        return printer.json(&serde_json::json!({
+        // An event is one line, for who reads lines.
+        return printer.json_line(&serde_json::json!({
             "event": "ready",
             "endpoint": endpoint,
             "pid": std::process::id(),
@@ -68,16 +70,11 @@ fn announce(
     }
     for pool in &status.pools {
         let default = if pool.default { "   (default)" } else { "" };
-        printer.out(format!(
-            "Serves: {} for Playwright {}{default}",
-            pool.browser, pool.version
-        ));
+        printer.out(format!("Serves: {} for Playwright {}{default}", pool.browser, pool.version));
     }
     printer.out(format!("Slots: {}", status.slots.total));
-    printer.out(format!(
-        "Status: http://{}/  (or: flotilla status)",
-        &endpoint["ws://".len()..]
-    ));
+    let page = endpoint.replacen("ws", "http", 1);
+    printer.out(format!("Status: {page}/  (or: flotilla status --endpoint {endpoint})"));
     printer.out(format!("Ready: {endpoint}"));
     Ok(())
 }
@@ -91,10 +88,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     pub(crate) fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-        })
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
     pub(crate) async fn next(&mut self) {
