@@ -22,7 +22,8 @@
 //   ready {protocol, playwright, node}                first line of all
 //   session_open {browser, session}
 //   session_disposed {browser, session, ms}           its contexts are gone; ms since its end
-//   browser_exited {browser, code, signal, expected}  once for each launch that was answered ok
+//   browser_exited {browser, code, signal, expected}  once for each launch that was answered ok;
+//           its connections have been cut without a closing frame: the worker says why
 //   log {level, message}
 //
 // When stdin ends, everything is killed and the process exits. What is used of Playwright is
@@ -142,8 +143,12 @@ class Browser {
         child.once('exit', done);
     });
     this.exited.then(() => this.gone());
-    // A browser that lets go of its pipe and lives on serves nobody.
-    this.browser.on('disconnected', () => this.killAfter(CLOSE_LIMIT_MS));
+    this.browser.on('disconnected', () => {
+      // Why it is gone is the worker's to say: without this, clients would read "Browser closed".
+      this.sessions.forEach(({ ws }) => ws.terminate());
+      // A browser that lets go of its pipe and lives on serves nobody.
+      this.killAfter(CLOSE_LIMIT_MS);
+    });
   }
 
   async warm() {
@@ -261,10 +266,7 @@ class Browser {
     if (this.announced)
       send({ event: 'browser_exited', browser: this.id, ...this.exit, expected: this.closing });
     this.socks?.close?.();
-    const ws = this.server?._wsServer;
-    ws?.server?.close();
-    // Its clients are being told by Playwright that the browser is closed; who does not listen is cut.
-    setTimeout(() => ws?._wsServer?.clients.forEach(client => client.terminate()), 1_000).unref();
+    this.server?._wsServer.server?.close();
   }
 }
 

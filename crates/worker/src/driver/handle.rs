@@ -39,6 +39,15 @@ pub(super) enum CallError {
 }
 
 impl CallError {
+    /// A driver's death is told where it is seen, and here it is only its consequence.
+    pub(super) fn log(&self, browser: &BrowserId, what: &str) {
+        match self {
+            Self::Refused(why) => tracing::warn!(%browser, why, "{what}"),
+            Self::Late => tracing::warn!(%browser, why = "no answer in time", "{what}"),
+            Self::Gone(why) => tracing::debug!(%browser, why, "{what}"),
+        }
+    }
+
     pub(super) fn into_launch_error(self, version: PlaywrightVersion) -> LaunchError {
         match self {
             Self::Refused(text) => LaunchError::Failed(text),

@@ -283,13 +283,12 @@ impl DriverLauncher {
         Ok((launched, answer.warm.unwrap_or_default()))
     }
 
-    /// Tries the browser of a kind in an installation: its version and what is wrong with it, or
-    /// why it did not come up.
+    /// Tries the browser of a kind in an installation: its version, and what is wrong with it.
     pub(crate) async fn try_out(
         &self,
         installed: &Installed,
         kind: BrowserKind,
-    ) -> Result<(String, Option<String>), String> {
+    ) -> Result<(String, Option<String>), LaunchError> {
         let number = self.sockets.load(Ordering::Relaxed);
         let spec = LaunchSpec {
             browser: BrowserId(format!("trial-{number}")),
@@ -298,8 +297,7 @@ impl DriverLauncher {
             options: BTreeMap::new(),
             expose_network: None,
         };
-        let launched = self.launch_from(installed, &spec).await;
-        let (launched, warm) = launched.map_err(|error| error.to_string())?;
+        let (launched, warm) = self.launch_from(installed, &spec).await?;
         self.close(&spec.browser).await;
         Ok((launched.browser_version, warm.error))
     }
@@ -311,7 +309,7 @@ impl Launcher for DriverLauncher {
         let installed = self.catalogue.get(version);
         let installed = installed.ok_or(LaunchError::NotInstalled { kind: spec.kind, version })?;
         let (launched, warm) = self.launch_from(installed, &spec).await?;
-        tracing::info!(
+        tracing::debug!(
             browser = %spec.browser, kind = %spec.kind, %version, pid = launched.pid,
             warmed_ms = warm.ms, not_warmed = warm.error, "browser launched"
         );
@@ -325,7 +323,7 @@ impl Launcher for DriverLauncher {
         driver.shared().closing(browser);
         let request = Request::Close { browser: browser.clone() };
         if let Err(error) = driver.call(request, CLOSE_LIMIT).await {
-            tracing::warn!(%browser, ?error, "browser not closed in order");
+            error.log(browser, "browser not closed in order");
         }
     }
 
@@ -335,7 +333,7 @@ impl Launcher for DriverLauncher {
         };
         let request = Request::Release { browser: browser.clone(), session: session.to_owned() };
         if let Err(error) = driver.call(request, RELEASE_LIMIT).await {
-            tracing::warn!(%browser, session, ?error, "session not disposed in order");
+            error.log(browser, "session not disposed in order");
         }
     }
 }

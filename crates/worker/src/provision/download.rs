@@ -39,7 +39,15 @@ pub(super) struct Downloads<'a> {
 impl Downloads<'_> {
     /// Where Playwright keeps its build of a kind, whether it is there or not.
     pub(super) async fn find(&self, kind: BrowserKind) -> Option<OwnBuild> {
-        let name = name(kind);
+        self.ask(name(kind)).await
+    }
+
+    /// Where Playwright keeps the program that it records videos with.
+    pub(super) async fn find_ffmpeg(&self) -> Option<OwnBuild> {
+        self.ask("ffmpeg").await
+    }
+
+    async fn ask(&self, name: &str) -> Option<OwnBuild> {
         let mut command = self.command();
         command.args(["-e", REGISTRY]).arg(self.core).arg(name);
         let output = command.output().await.ok()?;

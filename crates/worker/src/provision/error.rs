@@ -63,6 +63,9 @@ pub enum InstallError {
         /// What was asked for.
         wanted: String,
     },
+    /// The process that tries browsers died.
+    #[error("the browsers could not be tried, and nothing was changed: the driver is gone: {0}")]
+    Trial(String),
     /// A file or process could not be had.
     #[error("{what}: {source}")]
     Io {

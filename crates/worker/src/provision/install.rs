@@ -63,6 +63,8 @@ pub enum Step {
     Trying(Build),
     /// How that went.
     Tried(Build),
+    /// The program that records videos, if there is one.
+    Videos(Option<PathBuf>),
     /// There is no browser of a kind, and why.
     Missing(BrowserKind, String),
 }
@@ -163,12 +165,13 @@ impl Installer {
             manifest.browsers.retain(|build| build.flavour.kind() != kind);
             for build in found {
                 progress(Step::Trying(build.clone()));
-                let build = trials.run(build).await;
+                let build = trials.run(build).await?;
                 progress(Step::Tried(build.clone()));
                 manifest.browsers.push(build);
             }
         }
         trials.end().await;
+        progress(Step::Videos(ffmpeg(&downloads).await));
         manifest.write(&dir).map_err(InstallError::io(dir.display().to_string()))?;
         Ok(Installed { dir, manifest })
     }
@@ -291,6 +294,21 @@ async fn own_build(
             None
         }
     }
+}
+
+/// The ffmpeg that Playwright records videos with: its own, which comes with its browsers, else the
+/// system's, linked to where Playwright looks.
+async fn ffmpeg(downloads: &Downloads<'_>) -> Option<PathBuf> {
+    let own = downloads.find_ffmpeg().await?.path;
+    if own.is_file() {
+        return Some(own);
+    }
+    let system = node::on_path("ffmpeg")?;
+    fs::create_dir_all(own.parent()?).ok()?;
+    // A link to a program that is gone may be there.
+    let _ = fs::remove_file(&own);
+    std::os::unix::fs::symlink(&system, own).ok()?;
+    Some(system)
 }
 
 fn missing(kind: BrowserKind) -> &'static str {

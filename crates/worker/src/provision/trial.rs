@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 
-use flotilla_core::launcher::LauncherEvent;
+use flotilla_core::launcher::{LaunchError, LauncherEvent};
 
 use super::catalogue::{Catalogue, Installed};
 use super::error::InstallError;
@@ -45,7 +45,10 @@ impl Trials {
     }
 
     /// Launch, context, page, navigation, a script whose answer is checked.
-    pub(super) async fn run(&self, build: Build) -> Build {
+    ///
+    /// # Errors
+    /// When the trial itself came to nothing, which says nothing about the browser.
+    pub(super) async fn run(&self, build: Build) -> Result<Build, InstallError> {
         let alone = Installed {
             dir: self.dir.clone(),
             manifest: Manifest { browsers: vec![build.clone()], ..self.manifest.clone() },
@@ -54,7 +57,8 @@ impl Trials {
         let tried = self.launcher.try_out(&alone, build.flavour.kind()).await;
         let (browser_version, error) = match tried {
             Ok((version, error)) => (Some(version), error),
-            Err(error) => (None, Some(error)),
+            Err(LaunchError::DriverGone { why, .. }) => return Err(InstallError::Trial(why)),
+            Err(error) => (None, Some(error.to_string())),
         };
         let probe = Probe {
             at: now(),
@@ -62,7 +66,7 @@ impl Trials {
             browser_version,
             error,
         };
-        Build { probe, ..build }
+        Ok(Build { probe, ..build })
     }
 
     pub(super) async fn end(self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flotilla_core::launcher::{BrowserId, Endpoint, LaunchSpec, Launched, Launcher, LauncherEvent};
 use flotilla_core::{BrowserKind, PlaywrightVersion};
-use flotilla_testkit::program::Program;
+use flotilla_testkit::program::{Program, Running};
 use flotilla_testkit::{bed, procs, wait::wait_until};
 use flotilla_worker::driver::{DriverConfig, DriverLauncher, ExecShim};
 use flotilla_worker::provision::Catalogue;
@@ -185,10 +185,34 @@ impl Client {
         answer.as_str().unwrap().to_owned()
     }
 
+    /// Connects without Playwright, as a session that waits for its end: the close code.
+    pub(super) fn closes(&self, session: &str) -> Running {
+        let code = "s.raw = new WebSocket(args.url);
+                    const closed = new Promise(resolve => s.raw.onclose = resolve);
+                    await new Promise(resolve => s.raw.onopen = resolve);
+                    s.open?.();
+                    return (await closed).code;";
+        self.run("s.opened = new Promise(resolve => s.open = resolve);");
+        let args = json!({ "url": self.url(session) });
+        let running = self.program.start(&with_websocket(code), args);
+        self.run("await s.opened;");
+        running
+    }
+
     /// Opens a data page and lets its script count.
     pub(super) fn counts(&self) -> bool {
         let code = "await s.page.goto('data:text/html,<script>document.title = 6 * 7</script>');
                     return await s.page.title();";
         self.run(code) == json!("42")
     }
+}
+
+/// Node has a WebSocket of its own from 22 on; before, there is the one that Playwright bundles.
+pub(super) fn with_websocket(code: &str) -> String {
+    format!(
+        "const {{ createRequire }} = await import('node:module');
+         const load = createRequire(process.argv[2] + '/');
+         const WebSocket = globalThis.WebSocket ?? load('./lib/utilsBundle.js').ws;
+         {code}"
+    )
 }

@@ -53,8 +53,12 @@ async fn a_killed_browser_is_told_once_and_takes_nobody_along() {
     client.connect(BrowserKind::Chromium, "one");
     let other = Client::new(VERSION, &b).await;
     other.connect(BrowserKind::Chromium, "two");
+    let closed = client.closes("raw");
     procs::kill(a.pid);
     let told = bench.exit().await;
+    // Why is the grid's to say: the driver must not say "Browser closed" before it.
+    let code = block_in_place(|| closed.outcome()).unwrap();
+    assert_eq!(code, serde_json::json!(1006), "cut without a closing frame");
     assert_eq!(told, (id("a"), "killed by SIGKILL".to_owned(), false));
     assert!(other.counts(), "the other browser's session goes on");
     bench.launcher.release(&id("a"), "one").await;

@@ -6,7 +6,7 @@ use flotilla_core::BrowserKind;
 use flotilla_core::launcher::Launcher;
 use serde_json::json;
 
-use super::bench::{Bench, Client, VERSION, id};
+use super::bench::{Bench, Client, VERSION, id, with_websocket};
 
 /// The number of contexts in a browser, as another session of it sees.
 async fn contexts(observer: &Client) -> u64 {
@@ -109,14 +109,4 @@ async fn a_client_that_sends_nonsense_ends_nobody_else() {
     bench.launcher.release(&id("b"), "bad").await;
     assert!(client.counts());
     bench.finish(&["b"]).await;
-}
-
-/// Node has a WebSocket of its own from 22 on; before, there is the one that Playwright bundles.
-fn with_websocket(code: &str) -> String {
-    format!(
-        "const {{ createRequire }} = await import('node:module');
-         const load = createRequire(process.argv[2] + '/');
-         const WebSocket = globalThis.WebSocket ?? load('./lib/utilsBundle.js').ws;
-         {code}"
-    )
 }

@@ -95,7 +95,9 @@ fn conclude(installed: &Installed, good: bool, printer: Printer) {
     }
     let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let but = if good { "" } else { "; not all that was asked for" };
-    printer.note(format!("Playwright {version} serves {}{but}", names.join(", ")));
+    let names = names.join(", ");
+    printer.note(format!("Playwright {version} works with {names}{but}"));
+    printer.note("A grid that is running serves it once it is started again");
 }
 
 fn foretell(request: &InstallRequest, installer: &Installer, printer: Printer) {

@@ -62,7 +62,14 @@ impl Teller {
 
 /// What stays on the terminal; the rest is only shown while it lasts.
 fn lasts(step: &Step) -> bool {
-    matches!(step, Step::Present(_) | Step::NoDownload(..) | Step::Tried(_) | Step::Missing(..))
+    matches!(
+        step,
+        Step::Present(_)
+            | Step::NoDownload(..)
+            | Step::Tried(_)
+            | Step::Missing(..)
+            | Step::Videos(_)
+    )
 }
 
 fn words(step: Step) -> String {
@@ -74,6 +81,11 @@ fn words(step: Step) -> String {
         Step::NoDownload(kind, why) => format!("{kind}: no download: {why}"),
         Step::Trying(build) => format!("trying {}", name(&build)),
         Step::Tried(build) => tried(&build),
+        Step::Videos(Some(program)) => format!("videos: recorded with {}", program.display()),
+        Step::Videos(None) => {
+            "videos: recordVideo will not work: there is no ffmpeg (`apt-get install ffmpeg`)"
+                .to_owned()
+        }
         Step::Missing(kind, why) => format!("{kind}: {why}"),
     }
 }

@@ -19,20 +19,22 @@ pub(super) async fn run(command: &RemoveCommand, installer: &Installer, printer:
         );
         return BAD;
     }
-    for one in &found {
-        let would = if command.dry_run { "would remove" } else { "removing" };
-        printer.out(format!("{would} {}", one.dir.display()));
-    }
+    let folders = found.iter().map(|one| one.dir.display().to_string());
+    let folders: Vec<String> = folders.collect();
     if command.dry_run {
+        folders.iter().for_each(|dir| printer.out(format!("would remove {dir}")));
         return 0;
     }
-    if !command.yes && !agreed(printer) {
+    if !command.yes && !agreed(&folders, printer) {
         printer.error("nothing removed", Some("--yes removes without asking"));
         return BAD;
     }
     let versions: Vec<_> = found.iter().map(|one| one.manifest.playwright.clone()).collect();
     match installer.remove(&versions).await {
-        Ok(()) => 0,
+        Ok(()) => {
+            folders.iter().for_each(|dir| printer.out(format!("removed {dir}")));
+            0
+        }
         Err(error) => refuse(printer, error),
     }
 }
@@ -49,11 +51,11 @@ fn find(version: &str, installer: &Installer) -> Result<Vec<Installed>, String> 
 }
 
 /// Only a person at a terminal can agree.
-fn agreed(printer: Printer) -> bool {
+fn agreed(folders: &[String], printer: Printer) -> bool {
     if !stdin().is_terminal() {
         return false;
     }
-    printer.note("Remove? [y/N]");
+    printer.note(format!("Remove {}? [y/N]", folders.join(", ")));
     let mut answer = String::new();
     stdin().read_line(&mut answer).is_ok() && answer.trim().eq_ignore_ascii_case("y")
 }
