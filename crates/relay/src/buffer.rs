@@ -71,20 +71,12 @@ impl Backlog {
         if end - start < SMALL {
             return self.keep_copy(&buffer.bytes()[start..end]);
         }
-        *self = Self {
-            bytes: Some(Held::Pooled(buffer)),
-            start,
-            end,
-        };
+        *self = Self { bytes: Some(Held::Pooled(buffer)), start, end };
     }
 
     /// Keeps a copy of a few bytes.
     pub(crate) fn keep_copy(&mut self, bytes: &[u8]) {
-        *self = Self {
-            bytes: Some(Held::Small(bytes.into())),
-            start: 0,
-            end: bytes.len(),
-        };
+        *self = Self { bytes: Some(Held::Small(bytes.into())), start: 0, end: bytes.len() };
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -26,10 +26,7 @@ impl CloseReason {
 
     /// A reason.
     pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            text: text.into(),
-        }
+        Self { code, text: text.into() }
     }
 
     /// As much of the words as a close frame holds, cut between characters.

@@ -43,6 +43,8 @@ pub(crate) struct Flow {
     backlog: Backlog,
     /// The backlog is a frame of our own, which is not counted.
     backlog_is_ours: bool,
+    /// The sink was too slow for the backlog.
+    is_blocked: bool,
     mode: Mode,
     /// The end of the source's stream is passed on by itself; else only after its close frame.
     pub(crate) passes_end: bool,
@@ -71,6 +73,7 @@ impl Flow {
             tracker: Tracker::new(sender),
             backlog: Backlog::default(),
             backlog_is_ours: false,
+            is_blocked: false,
             mode: Mode::Pass,
             passes_end: sender == Sender::Client,
             insert: None,
@@ -89,8 +92,10 @@ impl Flow {
     }
 
     /// Puts a frame in at the next boundary. An earlier one that is still waiting is replaced.
+    /// Nothing follows a close frame or the end of the stream.
     pub(crate) fn insert(&mut self, frame: ControlFrame) {
-        if self.mode == Mode::Pass {
+        let is_open = self.sink == End::Open && !self.tracker.is_closed();
+        if self.mode == Mode::Pass && is_open {
             self.insert = Some(Box::new(frame));
         }
     }
@@ -99,7 +104,7 @@ impl Flow {
     pub(crate) fn seal(&mut self, last: ControlFrame) {
         self.insert(last);
         if self.mode == Mode::Pass {
-            self.mode = Mode::Seal;
+            self.mode = if self.insert.is_some() { Mode::Seal } else { Mode::Discard };
         }
     }
 
@@ -193,10 +198,17 @@ impl Flow {
         counters: &FlowCounters,
     ) -> Poll<()> {
         while !self.backlog.is_empty() {
-            match ready!(Pin::new(&mut *to).poll_write(cx, self.backlog.bytes())) {
+            let Poll::Ready(written) = Pin::new(&mut *to).poll_write(cx, self.backlog.bytes())
+            else {
+                self.is_blocked = true;
+                return Poll::Pending;
+            };
+            match written {
                 Ok(len) => {
                     self.backlog.written(len);
-                    self.drained = Instant::now();
+                    if self.is_blocked {
+                        self.drained = Instant::now();
+                    }
                     if !self.backlog_is_ours {
                         self.count_written(len, counters);
                     }
@@ -205,6 +217,7 @@ impl Flow {
             }
         }
         self.backlog_is_ours = false;
+        self.is_blocked = false;
         Poll::Ready(())
     }
 
@@ -268,9 +281,7 @@ impl Flow {
         if self.insert.is_none() {
             return BUFFER;
         }
-        usize::try_from(self.tracker.certain())
-            .unwrap_or(BUFFER)
-            .clamp(1, BUFFER)
+        usize::try_from(self.tracker.certain()).unwrap_or(BUFFER).clamp(1, BUFFER)
     }
 
     /// Follows the frames of a batch. Says how much of it is to be passed on.
@@ -295,11 +306,7 @@ impl Flow {
             len = at;
         }
         let seen = self.tracker.seen();
-        counters.set_read(
-            self.bytes_read,
-            seen.frames - self.pongs_kept,
-            seen.messages,
-        );
+        counters.set_read(self.bytes_read, seen.frames - self.pongs_kept, seen.messages);
         len
     }
 
@@ -342,6 +349,7 @@ impl Flow {
                     return Poll::Ready(());
                 }
                 Poll::Pending => {
+                    self.is_blocked = true;
                     self.backlog.keep(buffer, at, end);
                     return Poll::Pending;
                 }

@@ -138,13 +138,8 @@ impl FrameHeader {
             },
             short => (u64::from(short), 2),
         };
-        let mut header = Self {
-            opcode,
-            fin: first & 0x80 != 0,
-            mask: [0; 4],
-            len: after_length,
-            payload,
-        };
+        let mut header =
+            Self { opcode, fin: first & 0x80 != 0, mask: [0; 4], len: after_length, payload };
         if sender == Sender::Client {
             let Some(mask) = bytes[after_length..].first_chunk() else {
                 return Ok(None);
@@ -223,10 +218,7 @@ impl ControlFrame {
             bytes[2..6].copy_from_slice(&mask);
             apply_mask(&mut bytes[6..6 + payload.len()], mask);
         }
-        Self {
-            bytes,
-            len: (start + payload.len()) as u8,
-        }
+        Self { bytes, len: (start + payload.len()) as u8 }
     }
 }
 

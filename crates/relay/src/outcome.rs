@@ -67,10 +67,6 @@ pub struct Outcome {
 
 impl From<&FlowCounters> for Traffic {
     fn from(counters: &FlowCounters) -> Self {
-        Self {
-            bytes: counters.read(),
-            frames: counters.frames(),
-            messages: counters.messages(),
-        }
+        Self { bytes: counters.read(), frames: counters.frames(), messages: counters.messages() }
     }
 }

@@ -72,10 +72,9 @@ where
             let text = format!("WebSocket protocol error: {violation}");
             Some(CloseReason::new(CloseReason::PROTOCOL_ERROR, text))
         }
-        Cause::Silent(EndedBy::Client) => Some(CloseReason::new(
-            CloseReason::GOING_AWAY,
-            "nothing came from the client",
-        )),
+        Cause::Silent(EndedBy::Client) => {
+            Some(CloseReason::new(CloseReason::GOING_AWAY, "nothing came from the client"))
+        }
         Cause::UpstreamLost | Cause::Silent(_) => Some(upstream_lost().await),
     };
     if let Some(reason) = &told_client {
@@ -106,14 +105,6 @@ async fn say_goodbye(session: &mut Session<'_>, reason: &CloseReason, how: &How)
     session.seal(reason, how);
     let options = session.options();
     // Who does not let us finish in time is just disconnected.
-    let _ = timeout(
-        options.boundary_timeout,
-        poll_fn(|cx| session.poll_sealed(cx)),
-    )
-    .await;
-    let _ = timeout(
-        options.close_timeout,
-        poll_fn(|cx| session.poll_answered(cx)),
-    )
-    .await;
+    let _ = timeout(options.boundary_timeout, poll_fn(|cx| session.poll_sealed(cx))).await;
+    let _ = timeout(options.close_timeout, poll_fn(|cx| session.poll_answered(cx))).await;
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::time::{Instant, Sleep};
 
@@ -88,19 +88,17 @@ impl<'a> Session<'a> {
         if let Poll::Ready(reason) = ended.poll(cx) {
             return Poll::Ready(Cause::Asked(reason));
         }
-        self.pump(cx);
-        if let Some(cause) = self.look_at_ends(timer.as_mut()) {
-            return Poll::Ready(cause);
-        }
-        while timer.as_mut().poll(cx).is_ready() {
+        loop {
+            self.pump(cx);
+            if let Some(cause) = self.look_at_ends(timer.as_mut()) {
+                return Poll::Ready(cause);
+            }
+            ready!(timer.as_mut().poll(cx));
             if let Some(cause) = self.look_at_clock() {
                 return Poll::Ready(cause);
             }
-            // A ping that is due goes out now, not at the next byte.
-            self.pump(cx);
             timer.as_mut().reset(self.next_look());
         }
-        Poll::Pending
     }
 
     /// When the clock has to be looked at again.
@@ -124,10 +122,7 @@ impl<'a> Session<'a> {
             Cause::Finished | Cause::UpstreamLost => None,
         };
         // Who had begun to close keeps the credit, whatever came of it later.
-        self.first_end
-            .clone()
-            .or(caused)
-            .unwrap_or((EndedBy::Upstream, How::Eof))
+        self.first_end.clone().or(caused).unwrap_or((EndedBy::Upstream, How::Eof))
     }
 
     /// Ends both directions with a close frame, as far as there is somebody to tell.
@@ -147,11 +142,7 @@ impl<'a> Session<'a> {
     /// Ready when both close frames are out, or cannot be.
     pub(crate) fn poll_sealed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.pump(cx);
-        if self.up.is_settled() && self.down.is_settled() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if self.up.is_settled() && self.down.is_settled() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Ready when both sides have answered, or are gone.
@@ -160,24 +151,16 @@ impl<'a> Session<'a> {
         self.down.discard_unless_sealed();
         self.pump(cx);
         let answered = self.up.is_source_done() && self.down.is_source_done();
-        if answered {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if answered { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The client first, so that its close is seen before what it caused.
     #[inline]
     fn pump(&mut self, cx: &mut Context<'_>) {
-        self.up
-            .pump(cx, &mut self.client, &mut self.upstream, &self.counters.up);
-        self.down.pump(
-            cx,
-            &mut self.upstream,
-            &mut self.client,
-            &self.counters.down,
-        );
+        self.up.pump(cx, &mut self.client, &mut self.upstream, &self.counters.up);
+        // Else the upstream has vanished, and the client is owed a reason.
+        self.down.passes_end = self.up.is_source_done();
+        self.down.pump(cx, &mut self.upstream, &mut self.client, &self.counters.down);
     }
 
     /// Looks for a direction that is over or wrong.
@@ -218,13 +201,12 @@ impl<'a> Session<'a> {
     fn note_first_end(&mut self) {
         let ends = [(EndedBy::Client, &self.up), (EndedBy::Upstream, &self.down)];
         let first = || {
-            ends.into_iter()
-                .find_map(|(by, flow)| match (&flow.peer_close, flow.source) {
-                    (Some(close), _) => Some((by, How::Close(close.as_ref().clone()))),
-                    (None, End::Eof) => Some((by, How::Eof)),
-                    (None, End::Failed(kind)) => Some((by, How::Error(kind))),
-                    (None, End::Open) => None,
-                })
+            ends.into_iter().find_map(|(by, flow)| match (&flow.peer_close, flow.source) {
+                (Some(close), _) => Some((by, How::Close(close.as_ref().clone()))),
+                (None, End::Eof) => Some((by, How::Eof)),
+                (None, End::Failed(kind)) => Some((by, How::Error(kind))),
+                (None, End::Open) => None,
+            })
         };
         self.first_end = self.first_end.take().or_else(first);
     }

@@ -63,19 +63,13 @@ impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Self {
         // It fails on a connection that is broken already, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        Self {
-            stream: Stream::Tcp(stream),
-            early: Bytes::new(),
-        }
+        Self { stream: Stream::Tcp(stream), early: Bytes::new() }
     }
 }
 
 impl From<UnixStream> for Socket {
     fn from(stream: UnixStream) -> Self {
-        Self {
-            stream: Stream::Unix(stream),
-            early: Bytes::new(),
-        }
+        Self { stream: Stream::Unix(stream), early: Bytes::new() }
     }
 }
 

@@ -115,13 +115,14 @@ impl Tracker {
         }
     }
 
+    /// Bytes of a header that have come without its rest.
+    pub fn pending_header(&self) -> usize {
+        usize::from(self.partial_len)
+    }
+
     /// How many of the next bytes are payload that need not be looked at.
     pub fn skippable(&self) -> u64 {
-        if self.opcode.is_control() {
-            0
-        } else {
-            self.left
-        }
+        if self.opcode.is_control() { 0 } else { self.left }
     }
 
     /// Tells that `bytes` of payload, at most [`skippable`](Self::skippable), have passed unseen.
@@ -163,9 +164,7 @@ impl Tracker {
 
     #[inline]
     fn take_payload(&mut self, input: &[u8]) -> usize {
-        let len = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(input.len());
+        let len = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
         if self.opcode.is_control() {
             // A control frame's length was checked with its header, so there is room.
             let start = usize::from(self.control_len);
@@ -228,9 +227,6 @@ impl Tracker {
         }
         self.seen.controls += 1;
         self.closed |= self.opcode == Opcode::Close;
-        apply_mask(
-            &mut self.control[..usize::from(self.control_len)],
-            self.mask,
-        );
+        apply_mask(&mut self.control[..usize::from(self.control_len)], self.mask);
     }
 }

@@ -19,13 +19,9 @@ pub struct Headers {
 
 impl Headers {
     pub(super) fn from_parser(parsed: &[httparse::Header<'_>]) -> Self {
-        let line = |h: &httparse::Header<'_>| Header {
-            name: h.name.to_owned(),
-            value: h.value.to_vec(),
-        };
-        Self {
-            lines: parsed.iter().map(line).collect(),
-        }
+        let line =
+            |h: &httparse::Header<'_>| Header { name: h.name.to_owned(), value: h.value.to_vec() };
+        Self { lines: parsed.iter().map(line).collect() }
     }
 
     /// Every line.
@@ -36,16 +32,12 @@ impl Headers {
     /// The bytes of the first header of that name.
     pub fn get_bytes(&self, name: &str) -> Option<&[u8]> {
         let same = |line: &&Header| line.name.eq_ignore_ascii_case(name);
-        self.lines
-            .iter()
-            .find(same)
-            .map(|line| line.value.as_slice())
+        self.lines.iter().find(same).map(|line| line.value.as_slice())
     }
 
     /// The first header of that name, when it is UTF-8.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.get_bytes(name)
-            .and_then(|value| std::str::from_utf8(value).ok())
+        self.get_bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// Whether there is a header of that name.
@@ -56,10 +48,7 @@ impl Headers {
     /// The values of every header of that name.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let same = move |line: &&Header| line.name.eq_ignore_ascii_case(name);
-        self.lines
-            .iter()
-            .filter(same)
-            .map(|line| line.value.as_slice())
+        self.lines.iter().filter(same).map(|line| line.value.as_slice())
     }
 
     /// Whether `token` is among the comma-separated values of that header. Without regard to case.
@@ -85,21 +74,14 @@ impl Headers {
 
     /// Adds a header at the end.
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
-        let name = name
-            .chars()
-            .filter(|c| c.is_ascii_graphic() && *c != ':')
-            .collect();
-        self.lines.push(Header {
-            name,
-            value: on_one_line(value.as_ref()),
-        });
+        let name = name.chars().filter(|c| c.is_ascii_graphic() && *c != ':').collect();
+        self.lines.push(Header { name, value: on_one_line(value.as_ref()) });
     }
 
     /// Removes every header of that name. Says whether there was one.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.lines.len();
-        self.lines
-            .retain(|line| !line.name.eq_ignore_ascii_case(name));
+        self.lines.retain(|line| !line.name.eq_ignore_ascii_case(name));
         self.lines.len() < before
     }
 
@@ -117,9 +99,5 @@ impl Headers {
 
 /// A value cannot start a line of its own, whoever made it.
 fn on_one_line(value: &[u8]) -> Vec<u8> {
-    value
-        .iter()
-        .copied()
-        .filter(|byte| !matches!(byte, b'\r' | b'\n' | 0))
-        .collect()
+    value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n' | 0)).collect()
 }

@@ -159,9 +159,7 @@ where
         let room = (limit - bytes.len()) as u64;
         let read = in_time(deadline, (&mut *stream).take(room).read_buf(&mut bytes)).await?;
         if read == 0 {
-            return Err(HeadError::ClosedEarly {
-                received: bytes.len(),
-            });
+            return Err(HeadError::ClosedEarly { received: bytes.len() });
         }
     }
 }

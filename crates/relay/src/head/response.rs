@@ -31,13 +31,7 @@ impl ResponseHead {
     /// A head of our own, without headers.
     pub fn new(status: u16, reason: &str) -> Self {
         let reason = reason.chars().filter(|c| !c.is_control()).collect();
-        Self {
-            status,
-            version: 1,
-            headers: Headers::default(),
-            reason,
-            raw: Bytes::new(),
-        }
+        Self { status, version: 1, headers: Headers::default(), reason, raw: Bytes::new() }
     }
 
     /// Reads one head from the front of `bytes`. Says how long it was, or `None` when more is needed.
@@ -76,10 +70,7 @@ impl ResponseHead {
 
     /// The head on the wire, edits included.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let first = format!(
-            "HTTP/1.{} {:03} {}\r\n",
-            self.version, self.status, self.reason
-        );
+        let first = format!("HTTP/1.{} {:03} {}\r\n", self.version, self.status, self.reason);
         let mut out = first.into_bytes();
         self.headers.write_to(&mut out);
         out

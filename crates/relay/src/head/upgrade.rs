@@ -54,14 +54,8 @@ impl RequestHead {
         let rules = [
             (self.method == "GET", UpgradeError::Method),
             (self.version == 1, UpgradeError::HttpVersion),
-            (
-                self.headers.has_token("Upgrade", "websocket"),
-                UpgradeError::Protocol,
-            ),
-            (
-                self.headers.has_token("Connection", "upgrade"),
-                UpgradeError::Connection,
-            ),
+            (self.headers.has_token("Upgrade", "websocket"), UpgradeError::Protocol),
+            (self.headers.has_token("Connection", "upgrade"), UpgradeError::Connection),
             (self.has_version_13(), UpgradeError::Version),
             (self.has_key(), UpgradeError::Key),
             (!self.has_body(), UpgradeError::Body),
@@ -88,10 +82,7 @@ impl RequestHead {
     }
 
     fn has_body(&self) -> bool {
-        let length = self
-            .headers
-            .all("Content-Length")
-            .any(|value| value != b"0");
+        let length = self.headers.all("Content-Length").any(|value| value != b"0");
         length || self.headers.contains("Transfer-Encoding")
     }
 }

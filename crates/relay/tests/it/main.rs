@@ -1,0 +1,14 @@
+//! One binary for the relay's tests on real sockets, so that it is linked once.
+
+#[path = "../../../../fuzz/fuzz_targets/checks.rs"]
+mod checks;
+mod corpus;
+mod endings;
+mod frames;
+mod heads;
+mod liveness;
+mod passing;
+mod random;
+mod rig;
+mod violations;
+mod wire;
