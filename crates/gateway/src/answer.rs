@@ -28,6 +28,10 @@ pub(crate) async fn refuse(
     if let Some(seconds) = refusal.retry_after {
         head += &format!("Retry-After: {seconds}\r\n");
     }
+    if refusal.status == 426 {
+        // RFC 6455, section 4.4.
+        head += "Sec-WebSocket-Version: 13\r\n";
+    }
     if let Some(session) = session {
         let (name, value) = debug_log(session);
         head += &format!("{name}: {value}\r\n");

@@ -173,7 +173,8 @@ fn understand<R: Registry, W: Workers>(
     head: &RequestHead,
     kind: &mut BrowserKind,
 ) -> Result<Wanted, Refusal> {
-    head.check_websocket_upgrade().map_err(|error| Refusal::bad_request(error.to_string()))?;
+    head.check_websocket_upgrade()
+        .map_err(|error| Refusal::other(error.status(), "bad_handshake", error.to_string()))?;
     if let Some(origin) = head.headers.get("origin") {
         // Playwright's clients send none; a page in some browser does, and means no good.
         let origin: String = origin.chars().take(80).collect();

@@ -21,6 +21,7 @@ mod promises;
 mod queue;
 mod refusals;
 mod replacement;
+mod rooms;
 mod stopping;
 
 use std::process::{Command, Output};

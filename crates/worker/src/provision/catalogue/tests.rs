@@ -1,3 +1,5 @@
+//! Catalogues on disk, whole and spoiled.
+
 use super::*;
 use crate::provision::{Probe, Source};
 
