@@ -1,6 +1,7 @@
 //! Test bed: real servers, clients, faults and benchmarks' reports. For tests and benchmarks only.
 
 pub mod bed;
+pub mod echo;
 pub mod folder;
 pub mod grid;
 pub mod http;
@@ -8,7 +9,9 @@ pub mod pages;
 mod permit;
 pub mod procs;
 pub mod program;
+pub mod proxies;
 pub mod raw;
+pub mod report;
 pub mod sampler;
 pub mod throttle;
 pub mod wait;
