@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use flotilla_core::status::Status;
+use flotilla_core::status::{SessionStatus, Status};
 use rustix::process::Signal;
 
 use crate::folder::Folder;
@@ -219,6 +219,17 @@ impl Grid {
     /// Waits until so many slots are in use.
     pub fn wait_used(&self, used: u32, ceiling: Duration) {
         wait_equal("used slots", ceiling, &used, || self.status().slots.used);
+    }
+
+    /// The one session that there is, once it is in the list.
+    ///
+    /// # Panics
+    /// When there are none or several.
+    pub fn only_session(&self) -> SessionStatus {
+        wait_for("the one session", SETTLED, || {
+            let mut sessions = self.status().sessions;
+            (sessions.len() == 1).then(|| sessions.remove(0))
+        })
     }
 
     /// Waits until so many clients are in the queue.

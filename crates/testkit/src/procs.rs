@@ -112,26 +112,52 @@ pub fn resident(pid: u32) -> u64 {
 /// The process that owns the loopback TCP socket with that local port: how a test learns who
 /// really connected.
 pub fn owner_of_port(port: u16) -> Option<u32> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .find_map(|table| inode_of(&fs::read_to_string(table).ok()?, port))?;
-    let wanted = format!("socket:[{inode}]");
-    all().find(|pid| {
-        fs::read_dir(format!("/proc/{pid}/fd"))
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == wanted.as_str()))
+    let socket = sockets().into_iter().find(|s| s.port == port)?;
+    all().find(|&pid| inodes(pid).contains(&socket.inode))
+}
+
+/// The TCP ports on which these processes listen.
+pub fn listening(procs: &BTreeSet<Proc>) -> BTreeSet<u16> {
+    let held: BTreeSet<_> = procs.iter().flat_map(|p| inodes(p.pid)).collect();
+    let sockets = sockets().into_iter().filter(|s| s.listens && held.contains(&s.inode));
+    sockets.map(|s| s.port).collect()
+}
+
+struct Socket {
+    port: u16,
+    listens: bool,
+    inode: String,
+}
+
+/// The TCP sockets of the machine that some process holds.
+fn sockets() -> Vec<Socket> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let text: String = tables.iter().filter_map(|table| fs::read_to_string(table).ok()).collect();
+    text.lines().filter_map(socket).collect()
+}
+
+/// A line of the kernel's table: the second field is the local address, the fourth the state
+/// (0A listens), the tenth the inode.
+fn socket(line: &str) -> Option<Socket> {
+    let fields: Vec<_> = line.split_whitespace().collect();
+    let (_, port) = fields.get(1)?.rsplit_once(':')?;
+    let inode = fields.get(9).filter(|inode| **inode != "0")?;
+    Some(Socket {
+        port: u16::from_str_radix(port, 16).ok()?,
+        listens: fields[3] == "0A",
+        inode: (*inode).to_owned(),
     })
 }
 
-fn inode_of(table: &str, port: u16) -> Option<String> {
-    let suffix = format!(":{port:04X}");
-    table.lines().find_map(|line| {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        (fields.len() > 9 && fields[1].ends_with(&suffix) && fields[9] != "0")
-            .then(|| fields[9].to_owned())
-    })
+/// The sockets that a process holds, by inode.
+fn inodes(pid: u32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    files
+        .filter_map(|file| {
+            let target = fs::read_link(file.path()).ok()?.into_os_string().into_string().ok()?;
+            Some(target.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -161,5 +187,6 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert_eq!(owner_of_port(port), Some(std::process::id()));
+        assert!(listening(&tree(std::process::id())).contains(&port));
     }
 }

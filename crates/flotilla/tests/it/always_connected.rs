@@ -41,6 +41,7 @@ fn a_client_that_answers_pings_is_never_taken_for_dead() {
          await s.page.evaluate('1');
          await s.b.close();",
     );
+    grid.wait_used(0, SOON);
     let closed = grid.metric("flotilla_sessions_ended_total", &["cause=\"client_close\""]);
     assert_eq!(closed, Some(1.0));
     grid.stop_and_check();

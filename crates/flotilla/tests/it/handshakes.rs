@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use flotilla_testkit::procs;
 use flotilla_testkit::program::Program;
 use flotilla_testkit::raw::{Vanish, Waiting, handshake};
 
-use crate::{NEWEST, grid};
+use crate::{NEWEST, connect_as, grid};
 
 #[test]
 fn a_malformed_handshake_is_answered_with_what_is_missing() {
@@ -123,5 +124,19 @@ fn an_upgrade_after_an_answer_on_the_same_connection_works() {
         client.write(handshake(grid.address(), "/", &[]).as_bytes()).unwrap();
         client.answer().expect("a session").close();
     }
+    grid.stop_and_check();
+}
+
+/// Whoever reaches a browser's server owns the browser, so nobody can from the network.
+#[test]
+fn nothing_of_the_grid_listens_but_its_front_door() {
+    let grid = grid().start();
+    let node = Program::node(NEWEST, grid.endpoint());
+    node.run(&connect_as("a", ""));
+    node.run(&connect_as("b", "/?isolation=session"));
+    let door: u16 = grid.address().rsplit(':').next().unwrap().parse().unwrap();
+    let open = procs::listening(&grid.processes());
+    assert_eq!(open, [door].into());
+    node.run("await s.a.close(); await s.b.close()");
     grid.stop_and_check();
 }

@@ -37,7 +37,7 @@ fn config_show_tells_what_is_in_force_and_where_it_comes_from() {
     let text = words(&output);
     assert!(output.status.success(), "{text}");
     let line = |name: &str| {
-        let starts = |line: &&str| line.split_whitespace().next() == Some(name);
+        let starts = |line: &&str| line.split([' ', '*']).any(|word| word == name);
         text.lines().find(starts).unwrap_or_else(|| panic!("no {name} in:\n{text}"))
     };
     assert!(line("port").contains("9999") && line("port").contains("env PORT"));
@@ -55,10 +55,9 @@ fn timings_that_break_a_rule_are_refused_with_the_rule_and_the_order_to_change_t
     let output = config(&["check"], &[("HEARTBEAT_INTERVAL", "90")], None);
     let text = words(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    for part in ["HEARTBEAT_INTERVAL", "REDIS_KEY_TTL", "90", "60"] {
+    for part in ["env HEARTBEAT_INTERVAL", "raise REDIS_KEY_TTL first", "90s", "1m"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(text.to_lowercase().contains("first"), "which to change first: {text}");
 
     let up = grid().env("HEARTBEAT_INTERVAL", "90").output();
     assert_eq!(up.status.code(), Some(2), "up refuses it as well: {}", words(&up));
@@ -81,11 +80,11 @@ fn everything_that_is_wrong_is_said_at_once() {
 
 #[test]
 fn a_grid_without_keys_is_not_opened_to_the_network_by_accident() {
-    let refused = grid().env("HOST", "0.0.0.0").arg("--host").arg("0.0.0.0").output();
+    let refused = grid().arg("--host").arg("0.0.0.0").output();
     let text = words(&refused);
     assert_eq!(refused.status.code(), Some(2), "{text}");
     assert!(text.contains("allow_anyone") || text.contains("allow-anyone"), "{text}");
-    let allowed = grid().arg("--host").arg("0.0.0.0").arg("--allow-anyone").arg("true").start();
+    let allowed = grid().arg("--host").arg("0.0.0.0").arg("--allow-anyone").start();
     allowed.stop_and_check();
 }
 

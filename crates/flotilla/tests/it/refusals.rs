@@ -50,8 +50,7 @@ fn a_client_of_an_unknown_shape_gets_the_default_version() {
     let grid = grid().start();
     for agent in ["my-own-client/1.0", "", "Playwright/next"] {
         let session = grid.open("/", &[("User-Agent", agent)]).expect(agent);
-        grid.wait_used(1, SOON);
-        assert_eq!(grid.status().sessions[0].version.to_string(), "1.65");
+        assert_eq!(grid.only_session().version.to_string(), "1.65");
         session.close();
         grid.wait_used(0, SOON);
     }
@@ -62,8 +61,7 @@ fn a_client_of_an_unknown_shape_gets_the_default_version() {
 fn a_client_learns_the_id_of_its_session() {
     let grid = grid().start();
     let session = grid.open("/", &[("User-Agent", USER_AGENT)]).unwrap();
-    grid.wait_used(1, SOON);
-    let id = grid.status().sessions[0].id.clone();
+    let id = grid.only_session().id;
     let told = session.head().header("x-playwright-debug-log").unwrap();
     assert!(told.contains(&id), "{told:?} names {id}");
     assert!(grid.log().contains(&id), "the log has it too");
