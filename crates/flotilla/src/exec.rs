@@ -36,12 +36,7 @@ pub fn run_if_asked(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode
 
 fn parse(mut args: impl Iterator<Item = OsString>) -> Option<(Pid, OsString, Vec<OsString>)> {
     let flag = args.next()? == "--parent";
-    let parent = args
-        .next()?
-        .to_str()?
-        .parse()
-        .ok()
-        .and_then(Pid::from_raw)?;
+    let parent = args.next()?.to_str()?.parse().ok().and_then(Pid::from_raw)?;
     let dashes = args.next()? == "--";
     let program = args.next()?;
     (flag && dashes).then(|| (parent, program, args.collect()))
@@ -92,12 +87,9 @@ mod tests {
 
     #[test]
     fn an_incomplete_command_line_runs_nothing() {
-        for line in [
-            "--parent 7",
-            "--parent x -- /bin/true",
-            "--parent 7 /bin/true",
-            "--parent 7 --",
-        ] {
+        for line in
+            ["--parent 7", "--parent x -- /bin/true", "--parent 7 /bin/true", "--parent 7 --"]
+        {
             assert!(parse(words(line).into_iter()).is_none(), "{line}");
         }
     }
@@ -106,10 +98,7 @@ mod tests {
     fn a_program_whose_parent_is_gone_is_not_started() {
         let stranger = Pid::from_raw(i32::MAX).unwrap();
         let error = become_program(stranger, &"/bin/true".into(), Vec::new());
-        assert!(
-            error.to_string().contains("not the parent any more"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("not the parent any more"), "{error}");
         // The tests' own process must not keep what was asked for.
         set_parent_process_death_signal(None).unwrap();
     }
