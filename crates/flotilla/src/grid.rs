@@ -120,8 +120,9 @@ impl Grid {
     /// resolves, ends what is left with a reason, and ends every process.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
         self.gateway.drain();
+        let worker = self.worker.drain();
         let drained = async {
-            self.worker.drain().await;
+            worker.await;
             self.gateway.idle().await;
         };
         tokio::select! {

@@ -9,9 +9,9 @@ pub fn start(log: &Log) {
     install(log, log.log_level.as_str());
 }
 
-/// Starts logging for a command that has something else to show: warnings at least.
-pub fn start_quiet(log: &Log) {
-    install(log, "warn");
+/// Starts logging for a command that has something else to show: errors, for people.
+pub fn start_quiet() {
+    install(&Log { log_format: LogFormat::Text, ..Log::default() }, "error");
 }
 
 fn install(log: &Log, level: &str) {
@@ -27,8 +27,8 @@ fn install(log: &Log, level: &str) {
             .with_current_span(false)
             .with_span_list(false)
             .try_init(),
-        LogFormat::Text => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .try_init(),
+        LogFormat::Text => {
+            builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init()
+        }
     };
 }

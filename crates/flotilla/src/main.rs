@@ -92,14 +92,14 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
         Command::Run(command) => match command.endpoint() {
             Some(endpoint) => runtime()?.block_on(run::exec(endpoint, &command, printer)),
             None => with(&SettingFlags::default(), printer, |loaded| {
-                logging::start_quiet(&loaded.config.log);
+                logging::start_quiet();
                 runtime()?.block_on(in_own_grid(loaded, &command, printer))
             }),
         },
         Command::Browsers(command) => with(&SettingFlags::default(), printer, |loaded| {
             let Places { data, run_dir } = loaded.config.places;
             let installer = Installer { data, run_root: run_dir, shim: ExecShim::current_exe()? };
-            logging::start_quiet(&loaded.config.log);
+            logging::start_quiet();
             runtime()?.block_on(browsers::run(&command, &installer, printer))
         }),
         Command::Config { command } => config::run(&command, printer),

@@ -327,14 +327,14 @@ async fn run<R: Registry, W: Workers>(
     let (name, value) = answer::debug_log(&id);
     response.headers.set(name, value);
     let began = Instant::now();
+    let traffic = Arc::new(Counters::default());
+    let active = Active::new(served, isolation, worker, traffic.clone());
+    let _listed = Listed::new(gateway, &id, active);
     if client.write_all(&response.to_bytes()).await.is_err() {
         gateway.metrics.sessions.ended.inc((served.0, EndCause::ClientLost));
         return;
     }
     gateway.metrics.connect.phase.observe(ConnectPhase::Upgrade, began.elapsed());
-    let traffic = Arc::new(Counters::default());
-    let active = Active::new(served, isolation, worker, traffic.clone());
-    let _listed = Listed::new(gateway, &id, active);
     tracing::info!(session = %id, browser = %served.0, playwright = %served.1, isolation = isolation.as_str(), "session started");
     let ended = Ended::new(ending, gateway.config.session_max_duration);
     let outcome =

@@ -130,13 +130,14 @@ impl Worker {
         answer.await.ok()
     }
 
-    /// Admits nobody from now on. Resolves when the last session has left and the last browser is gone.
-    pub async fn drain(&self) {
+    /// Admits nobody from now on: at once, whether or not the future is awaited. It resolves when
+    /// the last session has left and the last browser is gone.
+    pub fn drain(&self) -> impl Future<Output = ()> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Drain);
         self.send(Command::Drained(reply));
         // A worker that has stopped has nothing left either.
-        let _ = answer.await;
+        async { drop(answer.await) }
     }
 
     /// Ends every session that is left, each with these words.
