@@ -1,7 +1,5 @@
 # The commands of the project. `make up` on a fresh Debian or Ubuntu machine gives a grid.
 
-PORT ?= 8080
-export PORT
 export PATH := $(CURDIR)/target/toolchain/node_modules/.bin:$(HOME)/.cargo/bin:$(PATH)
 
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
@@ -13,8 +11,8 @@ FUZZ_RUNS ?= 10000000
 help: ## Show this.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1  \2/p' $(MAKEFILE_LIST)
 
-up: build ## Set up what is missing and start the grid on PORT (8080).
-	@$(FLOTILLA) browsers list --json 2>/dev/null | grep -q '"version"' || $(FLOTILLA) browsers install
+up: build ## Set up what is missing and start the grid (PORT=9000 for another port).
+	@$(FLOTILLA) browsers list --json | grep -q '"served": true' || $(FLOTILLA) browsers install
 	@exec $(FLOTILLA) up
 
 build: ## Build the release binary.
