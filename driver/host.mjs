@@ -382,9 +382,10 @@ async function receive(line) {
   }
 }
 
+// Without the exit handlers that Playwright has installed: they would clean up folders that the
+// worker removes as a whole.
 function stop() {
   children().forEach(killGroup);
-  process.exitCode = 0;
   process.reallyExit(0);
 }
 

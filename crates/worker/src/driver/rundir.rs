@@ -4,11 +4,14 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 /// A unix socket's path holds 107 bytes; browsers put theirs two folders below ours.
 const LONGEST_PATH: usize = 64;
+/// How often a removal is tried again.
+const REMOVALS: u32 = 10;
 const LOCK: &str = "lock";
 const PREFIX: &str = "run-";
 
@@ -79,7 +82,16 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
+        let mut removed = fs::remove_dir_all(&self.path);
+        for _ in 0..REMOVALS {
+            if removed.is_ok() {
+                return;
+            }
+            // Browsers that were killed this moment may have written a last file meanwhile.
+            std::thread::sleep(Duration::from_millis(20));
+            removed = fs::remove_dir_all(&self.path);
+        }
+        if let Err(error) = removed {
             tracing::warn!(path = %self.path.display(), %error, "run directory not removed");
         }
     }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use flotilla_core::BrowserKind;
-use flotilla_testkit::bed;
+use flotilla_testkit::wait::wait_for;
+use flotilla_testkit::{bed, procs};
 use flotilla_worker::driver::ExecShim;
 use flotilla_worker::provision::{Catalogue, InstallError, InstallRequest, Installer, Step};
 
-use super::bench::{VERSION, minor};
+use super::bench::{CEILING, VERSION, minor};
 
 /// An installer with a data directory of its own, which goes with it.
 struct Fresh {
@@ -106,6 +107,29 @@ async fn a_folder_that_is_not_what_was_asked_for_leaves_nothing() {
     let error = fresh.installer.install(&none, &|_| {}).await.unwrap_err();
     assert!(matches!(error, InstallError::NotPlaywright { .. }), "{error}");
     assert!(fresh.folders().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_that_is_killed_from_outside_changes_nothing() {
+    let fresh = Fresh::new("killed");
+    let none = request(None, bed::npm(VERSION), &[]);
+    let before = fresh.installer.install(&none, &|_| {}).await.unwrap();
+    let run_root = fresh.installer.run_root.display().to_string();
+    let killer = std::thread::spawn(move || {
+        wait_for("the driver", CEILING, || procs::mentioning(&run_root).pop_first())
+    });
+    let killer = Mutex::new(Some(killer));
+    let tell = |step| {
+        if let Step::Trying(_) = step {
+            let killer = killer.lock().unwrap().take();
+            std::thread::spawn(move || procs::kill(killer.unwrap().join().unwrap().pid));
+        }
+    };
+    let chromium = request(Some(VERSION), bed::npm(VERSION), &[BrowserKind::Chromium]);
+    let error = fresh.installer.install(&chromium, &tell).await.unwrap_err();
+    assert!(matches!(error, InstallError::Trial(_)), "{error}");
+    let after = Catalogue::installations(&fresh.installer.data).unwrap();
+    assert_eq!(after, [before]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
