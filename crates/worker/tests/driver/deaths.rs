@@ -154,7 +154,8 @@ async fn role_of_a_process_that_is_killed() {
 async fn when_this_process_is_killed_no_driver_or_browser_survives() {
     let root = std::env::temp_dir().join(format!("fd-killed-{}", std::process::id()));
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture", "driver::deaths::role_of_a_process_that_is_killed"])
+        .args(["--ignored", "--exact", "--nocapture"])
+        .arg("driver::deaths::role_of_a_process_that_is_killed")
         .env(ROLE, &root)
         .stdout(Stdio::piped())
         .spawn()
