@@ -63,7 +63,7 @@ impl Proxy {
         Self::start("nginx", |folder, port| {
             let dir = folder.display();
             let config = format!(
-                "worker_processes {};\nworker_rlimit_nofile 20000;\ndaemon off;\npid {dir}/pid;\n\
+                "user root;\nworker_processes {};\nworker_rlimit_nofile 20000;\ndaemon off;\npid {dir}/pid;\n\
                  error_log {dir}/error.log;\nevents {{ worker_connections 19000; }}\n\
                  http {{\n  access_log off;\n  client_body_temp_path {dir}/a;\n  proxy_temp_path {dir}/b;\n  \
                  fastcgi_temp_path {dir}/c;\n  uwsgi_temp_path {dir}/d;\n  scgi_temp_path {dir}/e;\n  \
