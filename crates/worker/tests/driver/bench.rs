@@ -1,12 +1,12 @@
 //! A launcher to test, and clients that reach its browsers.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::time::Duration;
 
 use flotilla_core::launcher::{BrowserId, Endpoint, LaunchSpec, Launched, Launcher, LauncherEvent};
 use flotilla_core::{BrowserKind, PlaywrightVersion};
+use flotilla_testkit::folder::Folder;
 use flotilla_testkit::program::{Program, Running};
 use flotilla_testkit::{bed, procs, wait::wait_until};
 use flotilla_worker::driver::{DriverConfig, DriverLauncher, ExecShim};
@@ -30,7 +30,8 @@ pub(super) const VERSION: &str = "1.64.1";
 pub(super) struct Bench {
     pub(super) launcher: DriverLauncher,
     pub(super) events: mpsc::UnboundedReceiver<LauncherEvent>,
-    pub(super) root: PathBuf,
+    /// Goes after the launcher.
+    _root: Option<Folder>,
 }
 
 impl Bench {
@@ -47,19 +48,18 @@ impl Bench {
     }
 
     pub(super) fn with(catalogue: Catalogue, change: impl FnOnce(&mut DriverConfig)) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let root = std::env::temp_dir().join(format!("fd-{}-{number}", std::process::id()));
-        Self::at(root, catalogue, change)
+        let root = Folder::new();
+        let bench = Self::at(root.path(), catalogue, change);
+        Self { _root: Some(root), ..bench }
     }
 
     pub(super) fn at(
-        root: PathBuf,
+        root: &Path,
         catalogue: Catalogue,
         change: impl FnOnce(&mut DriverConfig),
     ) -> Self {
         let mut config = DriverConfig {
-            run_root: root.clone(),
+            run_root: root.to_owned(),
             shim: ExecShim::Setpriv,
             headless: true,
             launch_timeout: CEILING,
@@ -68,7 +68,7 @@ impl Bench {
         };
         change(&mut config);
         let (launcher, events) = DriverLauncher::new(config, catalogue).unwrap();
-        Self { launcher, events, root }
+        Self { launcher, events, _root: None }
     }
 
     pub(super) async fn chromium(&self, name: &str) -> Launched {
@@ -97,7 +97,6 @@ impl Bench {
         names.sort();
         assert_eq!(names, told, "exits told at the end");
         leaves_nothing(&run);
-        std::fs::remove_dir_all(self.root).unwrap();
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use flotilla_core::BrowserKind;
 use flotilla_core::launcher::{LaunchError, Launcher};
 use flotilla_testkit::bed;
+use flotilla_testkit::folder::Folder;
 use flotilla_testkit::procs::{self, Proc};
 use flotilla_testkit::wait::wait_until;
 use flotilla_worker::driver::RunDir;
@@ -142,7 +143,7 @@ const ROLE: &str = "FLOTILLA_TEST_ROLE_RUN_ROOT";
 async fn role_of_a_process_that_is_killed() {
     let root = std::env::var_os(ROLE).unwrap();
     let catalogue = Catalogue::load(&bed::data()).unwrap();
-    let bench = Bench::at(PathBuf::from(root), catalogue, |_| {});
+    let bench = Bench::at(Path::new(&root), catalogue, |_| {});
     bench.chromium("a").await;
     let fox = spec("fox", BrowserKind::Firefox);
     bench.launcher.launch(fox).await.unwrap();
@@ -152,11 +153,11 @@ async fn role_of_a_process_that_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_this_process_is_killed_no_driver_or_browser_survives() {
-    let root = std::env::temp_dir().join(format!("fd-killed-{}", std::process::id()));
+    let root = Folder::new();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture"])
         .arg("driver::deaths::role_of_a_process_that_is_killed")
-        .env(ROLE, &root)
+        .env(ROLE, root.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -170,11 +171,11 @@ async fn when_this_process_is_killed_no_driver_or_browser_survives() {
     child.wait().unwrap();
     gone(&all);
     // The next run removes what the dead one left.
-    let left = || std::fs::read_dir(&root).unwrap().flatten().filter(|e| e.path().is_dir()).count();
+    let left =
+        || std::fs::read_dir(root.path()).unwrap().flatten().filter(|e| e.path().is_dir()).count();
     assert_eq!(left(), 1);
-    drop(RunDir::create(&root).unwrap());
+    drop(RunDir::create(root.path()).unwrap());
     assert_eq!(left(), 0);
-    std::fs::remove_dir_all(root).unwrap();
 }
 
 fn gone(all: &BTreeSet<Proc>) {

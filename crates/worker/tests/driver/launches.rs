@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flotilla_core::BrowserKind;
 use flotilla_core::launcher::{LaunchError, Launcher};
+use flotilla_testkit::folder::Folder;
 use flotilla_testkit::pages::Pages;
 use flotilla_testkit::wait::wait_until;
 use flotilla_testkit::{bed, procs};
@@ -131,38 +132,31 @@ fn with_program(dir: &Path, script: &str) -> Catalogue {
     Catalogue::load(dir).unwrap()
 }
 
-fn folder(name: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("fd-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    path
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_does_not_start_says_why() {
-    let dir = folder("broken");
+    let dir = Folder::new();
     let script = "#!/bin/sh\necho no libnss3 on this machine >&2\nexit 7\n";
-    let bench = Bench::with(with_program(&dir, script), |_| {});
+    let bench = Bench::with(with_program(dir.path(), script), |_| {});
     let error = bench.launcher.launch(spec("b", BrowserKind::Chromium)).await.unwrap_err();
     assert!(matches!(error, LaunchError::Failed(_)), "{error:?}");
     assert!(error.to_string().contains("no libnss3 on this machine"), "{error}");
     assert_eq!(bench.launcher.drivers()[0].browsers, []);
     bench.finish(&[]).await;
-    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_hangs_is_given_up_and_killed() {
-    let dir = folder("hangs");
+    let dir = Folder::new();
     let pidfile = dir.join("pid");
     let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 600\n", pidfile.display());
     let second = Duration::from_secs(1);
-    let bench = Bench::with(with_program(&dir, &script), |config| config.launch_timeout = second);
+    let bench =
+        Bench::with(with_program(dir.path(), &script), |config| config.launch_timeout = second);
     let error = bench.launcher.launch(spec("b", BrowserKind::Chromium)).await.unwrap_err();
     assert!(error.to_string().contains("1000"), "{error}");
     let pid = std::fs::read_to_string(pidfile).unwrap().trim().parse().unwrap();
     block_in_place(|| wait_until("its end", CEILING, || procs::find(pid).is_none()));
     bench.finish(&[]).await;
-    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

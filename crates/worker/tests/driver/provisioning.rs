@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use flotilla_core::BrowserKind;
+use flotilla_testkit::folder::Folder;
 use flotilla_testkit::wait::wait_for;
 use flotilla_testkit::{bed, procs};
 use flotilla_worker::driver::ExecShim;
@@ -13,19 +14,19 @@ use super::bench::{CEILING, VERSION, minor};
 
 /// An installer with a data directory of its own, which goes with it.
 struct Fresh {
-    root: PathBuf,
     installer: Installer,
+    _root: Folder,
 }
 
 impl Fresh {
-    fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("fi-{name}-{}", std::process::id()));
+    fn new() -> Self {
+        let root = Folder::new();
         let installer = Installer {
             data: root.join("data"),
             run_root: root.join("run"),
             shim: ExecShim::Setpriv,
         };
-        Self { root, installer }
+        Self { installer, _root: root }
     }
 
     /// What is in the folder of installations, but for its lock.
@@ -33,13 +34,6 @@ impl Fresh {
         let entries = std::fs::read_dir(self.installer.data.join("playwright")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name != ".lock").collect()
-    }
-}
-
-impl Drop for Fresh {
-    fn drop(&mut self) {
-        // A test that failed early may have made nothing.
-        let _ = std::fs::remove_dir_all(&self.root);
     }
 }
 
@@ -54,7 +48,7 @@ fn request(version: Option<&str>, from: PathBuf, kinds: &[BrowserKind]) -> Insta
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_serves_what_was_tried_and_can_be_removed() {
-    let fresh = Fresh::new("whole");
+    let fresh = Fresh::new();
     let half = fresh.installer.data.join("playwright/.half-1");
     std::fs::create_dir_all(half.join("node_modules")).unwrap();
     let kinds = [BrowserKind::Chromium, BrowserKind::Webkit];
@@ -82,7 +76,7 @@ async fn an_installation_serves_what_was_tried_and_can_be_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_here_is_not_fetched_again() {
-    let fresh = Fresh::new("again");
+    let fresh = Fresh::new();
     let none = request(Some(VERSION), bed::npm(VERSION), &[]);
     fresh.installer.install(&none, &|_| {}).await.unwrap();
     let gone = request(Some(VERSION), "/nonexistent".into(), &[]);
@@ -98,7 +92,7 @@ async fn what_is_here_is_not_fetched_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_is_not_what_was_asked_for_leaves_nothing() {
-    let fresh = Fresh::new("wrong");
+    let fresh = Fresh::new();
     let other = request(Some("1.60"), bed::npm(VERSION), &[]);
     let error = fresh.installer.install(&other, &|_| {}).await.unwrap_err();
     assert!(matches!(error, InstallError::OtherVersion { .. }), "{error}");
@@ -111,7 +105,7 @@ async fn a_folder_that_is_not_what_was_asked_for_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trial_that_is_killed_from_outside_changes_nothing() {
-    let fresh = Fresh::new("killed");
+    let fresh = Fresh::new();
     let none = request(None, bed::npm(VERSION), &[]);
     let before = fresh.installer.install(&none, &|_| {}).await.unwrap();
     let run_root = fresh.installer.run_root.display().to_string();
@@ -134,7 +128,7 @@ async fn a_trial_that_is_killed_from_outside_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn installations_wait_for_each_other() {
-    let fresh = Fresh::new("both");
+    let fresh = Fresh::new();
     let root = fresh.installer.data.join("playwright");
     std::fs::create_dir_all(&root).unwrap();
     let lock = std::fs::File::create(root.join(".lock")).unwrap();
