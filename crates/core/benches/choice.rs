@@ -9,6 +9,9 @@ use std::time::Instant;
 
 use flotilla_core::fleet::{Advert, Fleet};
 use flotilla_core::{BrowserKind, PlaywrightVersion, WorkerId};
+use flotilla_testkit::report::{
+    Aim, Bar, Chart, Machine, Row, Section, median, number, version_of,
+};
 
 const FLEETS: [usize; 3] = [100, 1_000, 10_000];
 const SLOTS: usize = 5;
@@ -33,29 +36,124 @@ struct Round {
     update: Samples,
 }
 
+/// The medians of the rounds over one fleet.
+struct Size {
+    choice: f64,
+    choice_p99: f64,
+    update: f64,
+    update_p99: f64,
+}
+
 fn main() -> std::io::Result<()> {
-    let rounds = if std::env::args().any(|arg| arg == "--quick") { 3 } else { 15 };
+    let quick = std::env::args().any(|arg| arg == "--quick");
+    let rounds = if quick { 3 } else { 25 };
     let clock = clock();
-    let mut all: Vec<Vec<Round>> = FLEETS.iter().map(|_| Vec::new()).collect();
     let mut works: Vec<Work> = FLEETS.iter().map(|workers| Work::new(*workers)).collect();
+    let mut all: Vec<Vec<Round>> = FLEETS.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
         for (work, rounds) in works.iter_mut().zip(&mut all) {
             rounds.push(work.round(clock));
         }
     }
-    let mut out = std::io::stdout();
-    for (workers, rounds) in FLEETS.iter().zip(&all) {
-        let of = |figure: fn(&Round) -> u32| median(rounds.iter().map(figure).collect());
+    let sizes: Vec<Size> = all.iter().map(|rounds| Size::of(rounds)).collect();
+    let section = section(&sizes);
+    for row in &section.rows {
         writeln!(
-            out,
-            "{workers} workers: choice p50 {} p99 {} ns, update p50 {} p99 {} ns (clock {clock} ns, taken off)",
-            of(|round| round.choice.p50()),
-            of(|round| round.choice.p99()),
-            of(|round| round.update.p50()),
-            of(|round| round.update.p99()),
+            std::io::stdout(),
+            "{}: {:.3} {} ({})",
+            row.what,
+            row.measured,
+            row.unit,
+            row.figures
         )?;
     }
-    Ok(())
+    if quick { Ok(()) } else { section.write() }
+}
+
+fn section(sizes: &[Size]) -> Section {
+    let [small, .., large] = sizes else { unreachable!("there are several sizes of fleets") };
+    let each = |figure: fn(&Size) -> f64| {
+        let one = |(workers, size)| format!("{workers}: {} ns", number(figure(size)));
+        FLEETS.iter().zip(sizes).map(one).collect::<Vec<_>>().join(", ")
+    };
+    let row = |what: &str, figures, measured, unit: &str, aim| Row {
+        what: what.to_owned(),
+        figures,
+        measured,
+        unit: unit.to_owned(),
+        aim,
+    };
+    let choice = each(|size| size.choice);
+    let (p99, update) = (each(|size| size.choice_p99), each(|size| size.update));
+    let at_most = |limit| Some(Aim::AtMost(limit));
+    Section {
+        id: "choice".to_owned(),
+        title: "Choosing a worker".to_owned(),
+        intro: INTRO.to_owned(),
+        machine: Machine::here(&[("rustc", version_of("rustc", "--version").unwrap_or_default())]),
+        rows: vec![
+            row(
+                "choice among 10,000 workers, p99",
+                p99,
+                large.choice_p99 / 1000.0,
+                "µs",
+                at_most(5.0),
+            ),
+            row(
+                "choice among 10,000 beside 100",
+                choice,
+                large.choice / small.choice,
+                "",
+                at_most(2.0),
+            ),
+            row("update among 10,000", update, large.update / 1000.0, "µs", None),
+            row(
+                "update among 10,000, p99",
+                each(|size| size.update_p99),
+                large.update_p99 / 1000.0,
+                "µs",
+                None,
+            ),
+        ],
+        notes: vec![NOTE.to_owned()],
+        charts: vec![
+            chart("choice", sizes, |size| size.choice),
+            chart("update", sizes, |size| size.update),
+        ],
+    }
+}
+
+const INTRO: &str = "\
+A gateway's view of the fleet, at work: a choice, then the update of the chosen worker or of one
+whose session has ended, 20,000 times for each size in every round, the sizes in turns. Each
+worker serves one browser for two Playwright versions. Medians of the rounds.
+`cargo bench -p flotilla-core --bench choice` measures it again.";
+
+const NOTE: &str = "\
+Every choice and every update is timed by itself, and what it costs to look at the clock is taken \
+off. Where no percentile is named, it is the mean without the slowest hundredth: finer than the \
+clock's steps, and without the moments when another process ran.";
+
+fn chart(title: &str, sizes: &[Size], figure: fn(&Size) -> f64) -> Chart {
+    let bar = |(workers, size)| Bar::ours(format!("{workers} workers"), figure(size));
+    Chart {
+        title: title.to_owned(),
+        unit: "ns".to_owned(),
+        bars: FLEETS.iter().zip(sizes).map(bar).collect(),
+    }
+}
+
+impl Size {
+    fn of(rounds: &[Round]) -> Self {
+        let median_of =
+            |figure: fn(&Round) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
+        Self {
+            choice: median_of(|round| round.choice.mean()),
+            choice_p99: median_of(|round| round.choice.p99()),
+            update: median_of(|round| round.update.mean()),
+            update_p99: median_of(|round| round.update.p99()),
+        }
+    }
 }
 
 impl Work {
@@ -141,29 +239,25 @@ impl Samples {
         Self(nanoseconds)
     }
 
-    /// The mean without the slowest hundredth: finer than the clock's steps, and without the
-    /// moments when another process ran.
+    /// The mean without the slowest hundredth.
     fn mean(&self) -> f64 {
         let usual = &self.0[..self.0.len() * 99 / 100];
         usual.iter().map(|took| f64::from(*took)).sum::<f64>() / usual.len() as f64
     }
 
-    fn p99(&self) -> u32 {
-        self.0[self.0.len() * 99 / 100]
+    fn p99(&self) -> f64 {
+        f64::from(self.0[self.0.len() * 99 / 100])
     }
 }
 
 /// What it costs to look at the clock.
 fn clock() -> u32 {
-    median((0..STEPS).map(|_| nanoseconds(Instant::now(), 0)).collect())
+    let mut looks: Vec<u32> = (0..STEPS).map(|_| nanoseconds(Instant::now(), 0)).collect();
+    looks.sort_unstable();
+    looks[looks.len() / 2]
 }
 
 fn nanoseconds(since: Instant, clock: u32) -> u32 {
     let took = u32::try_from(since.elapsed().as_nanos()).unwrap_or(u32::MAX);
     took.saturating_sub(clock)
-}
-
-fn median(mut values: Vec<u32>) -> u32 {
-    values.sort_unstable();
-    values[values.len() / 2]
 }

@@ -1,23 +1,6 @@
-//! Medians, and two sides that were measured in turns.
+//! Two sides that were measured in turns.
 
-/// The value that a share `q` of them does not exceed.
-pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = (sorted.len() as f64 * q).ceil() as usize;
-    sorted.get(at.saturating_sub(1)).copied().unwrap_or(f64::NAN)
-}
-
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    }
-}
+use flotilla_testkit::report::median;
 
 /// One value of each side for every round. Compared round by round, so that what slows the
 /// machine for a while counts little.
@@ -33,10 +16,12 @@ impl Paired {
         self.theirs.push(theirs);
     }
 
+    /// The grid's usual round.
     pub(crate) fn ours(&self) -> f64 {
         median(&self.ours)
     }
 
+    /// The other's usual round.
     pub(crate) fn theirs(&self) -> f64 {
         median(&self.theirs)
     }

@@ -1,11 +1,12 @@
 //! From a client's close to its slot being free.
 
-use crate::client::Client;
-use crate::figures::quantile;
-use crate::outcome::Outcome;
-use crate::setup::Setup;
+use flotilla_testkit::report::{Aim, Row, median, number};
 
-pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
+use crate::client::Client;
+use crate::setup::Setup;
+use crate::table::{Found, alone};
+
+pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     let grid = setup.grid().start();
     let mut client = Client::new(setup, grid.endpoint())?;
     let mut took = |query: &str| -> anyhow::Result<Vec<f64>> {
@@ -14,9 +15,15 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
     let (shared, own) = (took("")?, took("?isolation=session")?);
     drop(client);
     grid.stop_and_check();
-    let slowest = |took: &[f64]| quantile(took, 1.0) / 1000.0;
-    Ok(vec![
-        Outcome::alone("slot free after a close, slowest of 20", "s", slowest(&shared), Some(1.0)),
-        Outcome::alone("the same for a browser of one's own", "s", slowest(&own), Some(1.0)),
-    ])
+    let rows = vec![
+        row("slot free after a close, slowest", &shared),
+        row("the same in a browser of one's own", &own),
+    ];
+    Ok(Found { rows, charts: Vec::new() })
+}
+
+fn row(what: &str, took: &[f64]) -> Row {
+    let slowest = took.iter().copied().fold(0.0, f64::max);
+    let figures = format!("{} closes, median {} ms", took.len(), number(median(took)));
+    alone(what, figures, slowest / 1000.0, "s", Some(Aim::AtMost(1.0)))
 }

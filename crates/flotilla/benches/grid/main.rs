@@ -11,7 +11,6 @@ mod client;
 mod cpu;
 mod figures;
 mod freed;
-mod outcome;
 mod pages;
 mod ready;
 mod replacement;
@@ -19,14 +18,18 @@ mod roles;
 mod sessions;
 mod setup;
 mod starts;
+mod table;
+
+use std::io::Write as _;
 
 use anyhow::Context as _;
+use flotilla_testkit::report::{Machine, Section, version_of};
 
-use outcome::{Outcome, say};
 use setup::Setup;
+use table::Found;
 
 /// A series of measurements that belong together.
-type Series = fn(&Setup) -> anyhow::Result<Vec<Outcome>>;
+type Series = fn(&Setup) -> anyhow::Result<Found>;
 
 const ALL: [(&str, Series); 6] = [
     ("sessions", sessions::measure),
@@ -44,17 +47,62 @@ fn main() -> anyhow::Result<()> {
     }
     let only = value_of(&args, "--only");
     let setup = Setup::new(args.iter().any(|arg| arg == "--quick"))?;
-    let mut outcomes = Vec::new();
+    let mut found = Found::default();
     for (name, series) in ALL {
         if only.is_some_and(|only| !only.split(',').any(|one| one == name)) {
             continue;
         }
-        let measured = series(&setup).with_context(|| format!("measuring {name}"))?;
-        measured.iter().for_each(say);
-        outcomes.extend(measured);
+        let Found { rows, charts } = series(&setup).with_context(|| format!("measuring {name}"))?;
+        for row in &rows {
+            writeln!(std::io::stdout(), "{}", table::line(row))?;
+        }
+        found.rows.extend(rows);
+        found.charts.extend(charts);
+    }
+    if !setup.quick && only.is_none() {
+        section(found).write()?;
     }
     Ok(())
 }
+
+fn section(found: Found) -> Section {
+    let version = |name| version_of(name, "--version").unwrap_or_else(|| "unknown".to_owned());
+    let versions = [
+        ("Playwright", setup::PLAYWRIGHT.to_owned()),
+        ("Node", version("node").trim_start_matches('v').to_owned()),
+        ("HAProxy", version_of("haproxy", "-v").unwrap_or_default()),
+        ("rustc", version("rustc")),
+    ];
+    Section {
+        id: "grid".to_owned(),
+        title: "The grid".to_owned(),
+        intro: INTRO.to_owned(),
+        machine: Machine::here(&versions),
+        rows: found.rows,
+        notes: NOTES.map(str::to_owned).to_vec(),
+        charts: found.charts,
+    }
+}
+
+const INTRO: &str = "\
+Real Playwright clients against a real grid, and against what it stands in for, in turns: a few
+sessions here, a few there, round after round. Every figure is the median of the rounds, and so
+is every difference and ratio. Each side has a Node client of its own. `cargo bench -p flotilla
+--bench grid` measures it again.";
+
+const NOTES: [&str; 4] = [
+    "CPU is that of everything but the client: the grid's process, driver and browser against \
+     Node and browser, children that have ended included. A session is connect, new context, new \
+     page, goto, evaluate, close.",
+    "A first page is timed from calling `connect()` (or `launch()`) to the end of \
+     `page.goto('data:…')`. A warm browser stood ready, and nothing was being started.",
+    "A slot counts as missing when the grid shows fewer than it promised, or when no browser was \
+     up to take a session, in any of 100 samples a second.",
+    "Session starts: 32 clients beside each other open a session, close it as Playwright does and \
+     open the next. The gateway counts and logs each as it does in use; its workers only dial. \
+     HAProxy logs nothing. Both have both cores, and share them with the clients and the server, \
+     which is why the ratio of the processor time is shown too.",
+];
 
 fn value_of<'a>(args: &'a [String], name: &str) -> Option<&'a str> {
     let at = args.iter().position(|arg| arg == name)?;

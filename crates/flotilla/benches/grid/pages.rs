@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use flotilla_testkit::grid::Grid;
+use flotilla_testkit::report::{Aim, Bar};
 use flotilla_testkit::wait::wait_until;
 
 use crate::client::Client;
 use crate::figures::Paired;
-use crate::outcome::{Aim, Outcome};
 use crate::setup::Setup;
+use crate::table::{Beside, Found};
 
 const OWN: &str = "?isolation=session";
 const SOON: Duration = Duration::from_secs(30);
 /// What a browser does after its start, and the last one at its end, is nobody's first page.
 const QUIET: Duration = Duration::from_millis(250);
 
-pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
+pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     let grid = setup.grid().start();
     let mut client = Client::new(setup, grid.endpoint())?;
     let mut launcher = Client::new(setup, grid.endpoint())?;
@@ -35,22 +36,25 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
     }
     drop((client, launcher));
     grid.stop_and_check();
-    Ok(vec![
-        Outcome::paired(
-            "first page in a browser of one's own",
-            "in a shared browser",
-            "ms",
-            &shared,
-            Aim::RatioAtMost(1.15),
-        ),
-        Outcome::paired(
-            "first page in a browser of one's own",
-            "launch()",
-            "ms",
-            &launched,
-            Aim::RatioAtMost(0.65),
-        ),
-    ])
+    Ok(found(&shared, &launched))
+}
+
+fn found(shared: &Paired, launched: &Paired) -> Found {
+    let what = "first page in a browser of one's own";
+    let beside_shared = Beside { what, unit: "ms", against: "in a shared browser", paired: shared };
+    let beside_launch = Beside { against: "launch()", paired: launched, ..beside_shared };
+    let mut chart = beside_shared.chart();
+    chart.title = "first page".to_owned();
+    chart.bars[0].label = "browser of one's own".to_owned();
+    chart.bars[1] = Bar::ours("shared browser", shared.theirs());
+    chart.bars.push(Bar::new("launch()", launched.theirs()));
+    Found {
+        rows: vec![
+            beside_shared.ratio(Some(Aim::AtMost(1.15))),
+            beside_launch.ratio(Some(Aim::AtMost(0.65))),
+        ],
+        charts: vec![chart],
+    }
 }
 
 /// Waits until a warm browser stands ready, and none is coming or going.

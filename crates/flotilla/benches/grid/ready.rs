@@ -1,10 +1,11 @@
 //! From the start of the process to the line that says ready.
 
-use crate::figures::median;
-use crate::outcome::Outcome;
-use crate::setup::Setup;
+use flotilla_testkit::report::{Aim, median, number};
 
-pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
+use crate::setup::Setup;
+use crate::table::{Found, alone};
+
+pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     let took: Vec<f64> = (0..setup.rounds(9))
         .map(|_| {
             let grid = setup.grid().start();
@@ -13,5 +14,9 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
             took
         })
         .collect();
-    Ok(vec![Outcome::alone("from start to ready", "s", median(&took), Some(2.0))])
+    let slowest = took.iter().copied().fold(0.0, f64::max);
+    let figures = format!("median of {} starts, slowest {} s", took.len(), number(slowest));
+    let aim = Some(Aim::AtMost(2.0));
+    let row = alone("from start to ready", figures, median(&took), "s", aim);
+    Ok(Found { rows: vec![row], charts: Vec::new() })
 }

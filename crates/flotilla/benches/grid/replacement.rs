@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::ensure;
 use flotilla_core::status::{BrowserState, Status};
+use flotilla_testkit::report::{Aim, median, number};
 use flotilla_testkit::sampler::Sampler;
 use flotilla_testkit::wait::wait_until;
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::client::Client;
-use crate::figures::median;
-use crate::outcome::Outcome;
 use crate::setup::Setup;
+use crate::table::{Found, alone};
 
 const SLOTS: u32 = 5;
 const LANES: u32 = 2;
@@ -33,7 +33,7 @@ struct Connect {
     ms: f64,
 }
 
-pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
+pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     let grid = setup
         .grid()
         .env("MAX_CONCURRENT_SESSIONS", SLOTS)
@@ -55,29 +55,36 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
 
     let replaced = browsers_that_served(&samples).saturating_sub(1);
     ensure!(replaced > 1, "no browser was replaced, so nothing was measured");
-    let (during, before): (Vec<&Connect>, Vec<&Connect>) =
+    let (during, else_): (Vec<&Connect>, Vec<&Connect>) =
         load.connects.iter().partition(|connect| is_replacing(&samples, connect.at - began));
+    ensure!(!during.is_empty() && !else_.is_empty(), "too few sessions to compare");
     let p50 = |connects: &[&Connect]| median(&connects.iter().map(|c| c.ms).collect::<Vec<_>>());
     let missing = samples.iter().map(missing).max().unwrap_or(SLOTS);
-    Ok(vec![
-        Outcome::alone(
+    let none = Some(Aim::AtMost(0.0));
+    let rows = vec![
+        alone(
             "slots missing while browsers are replaced, at worst",
-            "slots",
+            format!("{replaced} replacements, {} samples", samples.len()),
             missing.into(),
-            Some(0.0),
+            "",
+            none,
         ),
-        Outcome::alone(
+        alone(
             "connects that failed meanwhile",
-            "connects",
+            format!("of {}", load.connects.len() + load.failures.len()),
             load.failures.len() as f64,
-            Some(0.0),
+            "",
+            none,
         ),
-        Outcome {
-            theirs: Some(("else", p50(&before))),
-            compared: p50(&during) / p50(&before),
-            ..Outcome::alone("connect while a browser is replaced", "ms", p50(&during), None)
-        },
-    ])
+        alone(
+            "connect while a browser is replaced, beside else",
+            format!("{} ms, else {} ms", number(p50(&during)), number(p50(&else_))),
+            p50(&during) / p50(&else_),
+            "",
+            None,
+        ),
+    ];
+    Ok(Found { rows, charts: Vec::new() })
 }
 
 /// Slots that were promised and that nobody could have had.

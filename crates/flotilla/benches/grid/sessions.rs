@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use flotilla_testkit::grid::Grid;
+use flotilla_testkit::report::{Aim, median};
+use serde_json::json;
 
 use crate::bare::Bare;
 use crate::client::Client;
 use crate::cpu;
-use crate::figures::{Paired, median};
-use crate::outcome::{Aim, Outcome};
+use crate::figures::Paired;
 use crate::setup::Setup;
+use crate::table::{Beside, Found};
 
 const BARE: &str = "bare launchServer";
 const CONNECTS: usize = 20;
@@ -45,7 +47,7 @@ impl Side {
     }
 }
 
-pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
+pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     // No browser is replaced meanwhile: the bare server's never is either.
     let lasting = setup.grid().env("MAX_LIFETIME_SESSIONS", 1_000_000).start();
     let usual = setup.grid().start();
@@ -57,24 +59,26 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
     let evaluate =
         in_turns(setup.rounds(20), &mut ours, &mut theirs, |side| side.p50("evaluate", EVALUATES))?;
     for side in [&mut ours, &mut theirs] {
-        side.client.times("release", 0)?;
+        side.client.ask(&json!({"do": "release"}))?;
     }
     let cpu = in_turns(setup.rounds(24), &mut ours, &mut theirs, Side::cpu)?;
     let mut replacing = Side::of(setup, usual.endpoint(), usual.pid())?;
     let replaced = in_turns(setup.rounds(10), &mut replacing, &mut theirs, Side::cpu)?;
     drop((ours, theirs, replacing));
     [lasting, usual].into_iter().for_each(Grid::stop_and_check);
-    Ok(vec![
-        Outcome::paired("connect", BARE, "ms", &connect, Aim::MoreAtMost(2.0)),
-        Outcome::paired("evaluate", BARE, "ms", &evaluate, Aim::MoreAtMost(0.2)),
-        Outcome::paired("CPU of a session", BARE, "ms", &cpu, Aim::RatioAtMost(1.03)),
-        Outcome::noted(
-            "CPU of a session, with a new browser for every 50 sessions",
-            BARE,
-            "ms",
-            &replaced,
-        ),
-    ])
+    let beside = |what, paired| Beside { what, unit: "ms", against: BARE, paired };
+    let (connect, evaluate) = (beside("connect", &connect), beside("evaluate", &evaluate));
+    let cpu = beside("CPU of a session", &cpu);
+    let replaced = beside("the same, with a new browser for every 50 sessions", &replaced);
+    Ok(Found {
+        rows: vec![
+            connect.difference(Aim::AtMost(2.0)),
+            evaluate.difference(Aim::AtMost(0.2)),
+            cpu.ratio(Some(Aim::AtMost(1.03))),
+            replaced.ratio(None),
+        ],
+        charts: vec![connect.chart(), evaluate.chart(), cpu.chart()],
+    })
 }
 
 /// The two in turns; who begins a round changes from round to round.

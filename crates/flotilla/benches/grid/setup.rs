@@ -7,7 +7,7 @@ use flotilla_testkit::bed;
 use flotilla_testkit::grid::{Grid, GridBuilder};
 
 /// The Playwright of both sides.
-const PLAYWRIGHT: &str = "1.65.1";
+pub(crate) const PLAYWRIGHT: &str = "1.65.1";
 
 /// How, and with what, to measure.
 #[derive(Debug)]

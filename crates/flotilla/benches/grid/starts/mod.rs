@@ -1,7 +1,6 @@
 //! Session starts a second: a gateway with fake workers beside HAProxy, before the same server.
 
 mod gateway;
-mod haproxy;
 mod load;
 mod origin;
 
@@ -11,14 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use flotilla_testkit::folder::Folder;
+use flotilla_testkit::proxies::{Proxy, Upstream};
+use flotilla_testkit::report::Aim;
 
 use crate::cpu;
 use crate::figures::Paired;
-use crate::outcome::{Aim, Outcome};
 use crate::roles::Role;
 use crate::setup::Setup;
+use crate::table::{Beside, Found};
 
-use haproxy::Haproxy;
 use load::Tally;
 
 const HAPROXY: &str = "HAProxy";
@@ -45,7 +45,7 @@ struct Front {
     pid: u32,
 }
 
-pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
+pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     let folder = Folder::new();
     let socket = folder.join("origin.sock");
     let socket = socket.to_str().context("the temporary folder has a readable name")?;
@@ -53,7 +53,7 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
     origin.line().context("the server did not start")?;
     let mut gateway = Role::start(&["gateway", socket])?;
     let ours = Front { address: gateway.line()?.parse()?, pid: gateway.pid() };
-    let haproxy = Haproxy::start(&folder, socket)?;
+    let haproxy = Proxy::haproxy(&Upstream::Unix(socket.to_owned()))?;
     let theirs = Front { address: haproxy.address(), pid: haproxy.pid() };
 
     let seconds = if setup.quick { "0.5" } else { "2" };
@@ -66,16 +66,19 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Vec<Outcome>> {
         starts.push(a.per_second, b.per_second);
         cpu.push(a.cpu, b.cpu);
     }
-    Ok(vec![
-        Outcome::paired(
-            "session starts a second of one gateway",
-            HAPROXY,
-            "starts/s",
-            &starts,
-            Aim::RatioAtLeast(0.5),
-        ),
-        Outcome::noted("CPU of a session start in the gateway", HAPROXY, "ms", &cpu),
-    ])
+    let starts = Beside {
+        what: "session starts a second of one gateway",
+        unit: "starts/s",
+        against: HAPROXY,
+        paired: &starts,
+    };
+    let cpu = Beside { what: "CPU of a session start", unit: "ms", against: HAPROXY, paired: &cpu };
+    let mut chart = starts.chart();
+    chart.bars[0].label = "gateway".to_owned();
+    Ok(Found {
+        rows: vec![starts.ratio(Some(Aim::AtLeast(0.5))), cpu.ratio(None)],
+        charts: vec![chart],
+    })
 }
 
 struct Rate {
