@@ -159,7 +159,6 @@ class Browser {
         throw new Error(`the page's script gave ${JSON.stringify(title)} for 42`);
       return { ms: performance.now() - began };
     } catch (e) {
-      log('warn', `warming ${this.id}: ${shorten(e)}`);
       return { error: shorten(e) };
     }
   }

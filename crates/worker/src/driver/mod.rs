@@ -309,10 +309,12 @@ impl Launcher for DriverLauncher {
         let installed = self.catalogue.get(version);
         let installed = installed.ok_or(LaunchError::NotInstalled { kind: spec.kind, version })?;
         let (launched, warm) = self.launch_from(installed, &spec).await?;
-        tracing::debug!(
-            browser = %spec.browser, kind = %spec.kind, %version, pid = launched.pid,
-            warmed_ms = warm.ms, not_warmed = warm.error, "browser launched"
-        );
+        let browser = &spec.browser;
+        if let Some(why) = warm.error {
+            tracing::warn!(%browser, why, "the browser could not be warmed");
+        }
+        let warmed_ms = warm.ms;
+        tracing::debug!(%browser, kind = %spec.kind, %version, warmed_ms, "browser launched");
         Ok(launched)
     }
 

@@ -99,6 +99,9 @@ fn tried(build: &Build) -> String {
     let version = build.probe.browser_version.as_deref().unwrap_or("?");
     match &build.probe.error {
         None => format!("{}: {version} works, {} ms", name(build), build.probe.ms),
-        Some(error) => format!("{}: {version} does not work: {error}", name(build)),
+        Some(error) => {
+            let first = error.lines().next().unwrap_or_default();
+            format!("{}: {version} does not work: {first}", name(build))
+        }
     }
 }
