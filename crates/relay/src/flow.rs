@@ -12,6 +12,7 @@ use crate::close::PeerClose;
 use crate::counters::FlowCounters;
 use crate::frame::{ControlFrame, Opcode, Sender, Violation};
 use crate::socket::Socket;
+use crate::splice::{Pipe, WORTH_IT};
 use crate::tracker::{Stop, Tracker};
 
 /// Batches that a direction may pass before others get their turn.
@@ -43,6 +44,8 @@ pub(crate) struct Flow {
     backlog: Backlog,
     /// The backlog is a frame of our own, which is not counted.
     backlog_is_ours: bool,
+    /// Payload under way inside the kernel.
+    pipe: Option<Box<Pipe>>,
     /// The sink was too slow for the backlog.
     is_blocked: bool,
     mode: Mode,
@@ -73,6 +76,7 @@ impl Flow {
             tracker: Tracker::new(sender),
             backlog: Backlog::default(),
             backlog_is_ours: false,
+            pipe: None,
             is_blocked: false,
             mode: Mode::Pass,
             passes_end: sender == Sender::Client,
@@ -112,6 +116,7 @@ impl Flow {
     pub(crate) fn discard(&mut self) {
         self.mode = Mode::Discard;
         self.insert = None;
+        self.pipe = None;
         self.backlog.clear();
     }
 
@@ -124,7 +129,7 @@ impl Flow {
 
     /// Whether all that shall be written is written, or can never be.
     pub(crate) fn is_settled(&self) -> bool {
-        self.sink != End::Open || (self.mode == Mode::Discard && self.backlog.is_empty())
+        self.sink != End::Open || (self.mode == Mode::Discard && !self.is_held_up())
     }
 
     /// Whether the source is over and its end was passed on.
@@ -134,7 +139,7 @@ impl Flow {
 
     /// Whether bytes wait for the sink, so that the source is not read.
     pub(crate) fn is_held_up(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.backlog.is_empty() || self.pipe.is_some()
     }
 
     /// Whether the source has said its last: a close frame, or the end of its stream.
@@ -175,6 +180,9 @@ impl Flow {
     ) -> Poll<()> {
         if !self.backlog.is_empty() {
             ready!(self.poll_drain(cx, to, counters));
+        }
+        if self.pipe.is_some() {
+            ready!(self.poll_drain_pipe(cx, to, counters));
         }
         if self.insert.is_some() && self.tracker.at_boundary() {
             return self.poll_insert(cx, to, counters);
@@ -257,6 +265,13 @@ impl Flow {
         to: &mut Socket,
         counters: &FlowCounters,
     ) -> Poll<()> {
+        if self.tracker.skippable() >= WORTH_IT
+            && self.mode != Mode::Discard
+            && from.is_past_handshake()
+            && let Some(pipe) = Pipe::borrow()
+        {
+            return self.poll_splice(cx, from, to, pipe, counters);
+        }
         let mut buffer = Buffer::borrow();
         let room = self.room();
         match ready!(from.poll_fill(cx, &mut buffer.bytes_mut()[..room])) {
@@ -269,6 +284,58 @@ impl Flow {
             }
             Err(error) => self.source = End::Failed(error.kind()),
         }
+        Poll::Ready(())
+    }
+
+    /// Passes payload without a look at it.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut Socket,
+        to: &mut Socket,
+        mut pipe: Pipe,
+        counters: &FlowCounters,
+    ) -> Poll<()> {
+        let len = usize::try_from(self.tracker.skippable()).unwrap_or(usize::MAX);
+        match ready!(from.poll_fill_pipe(cx, &mut pipe, len)) {
+            Ok(0) => self.source = End::Eof,
+            Ok(len) => {
+                self.tracker.skip(len as u64);
+                self.heard = Instant::now();
+                self.bytes_read += len as u64;
+                let seen = self.tracker.seen();
+                counters.set_read(self.bytes_read, seen.frames - self.pongs_kept, seen.messages);
+                self.pipe = Some(Box::new(pipe));
+                return self.poll_drain_pipe(cx, to, counters);
+            }
+            Err(error) => self.source = End::Failed(error.kind()),
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_drain_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut Socket,
+        counters: &FlowCounters,
+    ) -> Poll<()> {
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| pipe.held > 0) {
+            let Poll::Ready(moved) = to.poll_drain_pipe(cx, pipe) else {
+                self.is_blocked = true;
+                return Poll::Pending;
+            };
+            match moved {
+                Ok(len) => {
+                    if self.is_blocked {
+                        self.drained = Instant::now();
+                    }
+                    self.count_written(len, counters);
+                }
+                Err(error) => self.fail_sink(&error),
+            }
+        }
+        self.pipe = None;
+        self.is_blocked = false;
         Poll::Ready(())
     }
 

@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod relay;
 mod session;
 pub mod socket;
+mod splice;
 pub mod tracker;
 
 pub use close::{CloseReason, PeerClose};

@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::splice::Pipe;
 
 /// A connection after its handshake, with the bytes that were read behind the handshake already.
 #[derive(Debug)]
@@ -44,6 +46,58 @@ impl Socket {
         let mut buf = ReadBuf::new(buf);
         ready!(Pin::new(self).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Moves up to `len` bytes into a pipe; 0 at the end of the stream.
+    pub(crate) fn poll_fill_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let moved = match &self.stream {
+                Stream::Tcp(stream) => {
+                    ready!(stream.poll_read_ready(cx))?;
+                    stream.try_io(Interest::READABLE, || pipe.fill(stream, len))
+                }
+                Stream::Unix(stream) => {
+                    ready!(stream.poll_read_ready(cx))?;
+                    stream.try_io(Interest::READABLE, || pipe.fill(stream, len))
+                }
+            };
+            if !would_block(&moved) {
+                return Poll::Ready(moved);
+            }
+        }
+    }
+
+    /// Moves what a pipe holds, or a part of it, into the socket.
+    pub(crate) fn poll_drain_pipe(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let moved = match &self.stream {
+                Stream::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || pipe.drain(stream))
+                }
+                Stream::Unix(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || pipe.drain(stream))
+                }
+            };
+            if !would_block(&moved) {
+                return Poll::Ready(moved);
+            }
+        }
+    }
+
+    /// Whether everything that was read with the handshake has been taken.
+    pub(crate) fn is_past_handshake(&self) -> bool {
+        self.early.is_empty()
     }
 
     #[cold]
@@ -116,4 +170,8 @@ impl AsyncWrite for Socket {
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
+}
+
+fn would_block(moved: &io::Result<usize>) -> bool {
+    matches!(moved, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }

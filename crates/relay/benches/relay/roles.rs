@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use crate::meter;
+use crate::parties::Party;
+use crate::{load, meter};
 
 /// Plays the role that the arguments name until standard input ends.
 pub(crate) fn play(args: &[String]) -> Result<()> {
@@ -25,8 +26,21 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
         ["echo", path] => run(Builder::new_current_thread(), echo_server(path.to_owned())),
         ["relay", upstream] => run(two_workers(), relays(parse(upstream)?)),
         ["relay-alone", upstream] => run(Builder::new_current_thread(), relays(parse(upstream)?)),
+        ["load", address, pid, kind] => put_load(address.parse()?, pid.parse()?, kind),
         _ => bail!("no such role: {args:?}"),
     }
+}
+
+/// Loads one party from outside, for a profiler.
+fn put_load(address: SocketAddr, pid: u32, kind: &str) -> Result<()> {
+    let party = Party { name: "profiled", address, pid };
+    let period = Duration::from_secs(3);
+    match kind {
+        "one" => println!("{:?}", load::round_trips(&party, period)?),
+        "many" => println!("{:?}", load::many(&party, 64, period)?),
+        _ => println!("{:.0} MB for a CPU second", load::large(&party, 4, period)?),
+    }
+    Ok(())
 }
 
 /// As the product runs.

@@ -151,7 +151,7 @@ where
             return Ok((head, Bytes::copy_from_slice(&bytes[len..])));
         }
         if scan.complete {
-            return Err(HeadError::Malformed("empty lines only"));
+            return Err(HeadError::Malformed("it ends before it is complete"));
         }
         if bytes.len() >= limit {
             return Err(HeadError::TooLarge { limit });
@@ -169,6 +169,8 @@ where
 #[derive(Debug, Default)]
 struct Scan {
     seen: usize,
+    /// Empty lines before the head, which are not its end (RFC 9112, section 2.2).
+    empty: usize,
     next: usize,
     complete: bool,
 }
@@ -177,8 +179,12 @@ struct Scan {
 
 impl Scan {
     fn is_due(&mut self, bytes: &[u8]) -> bool {
-        let fresh = &bytes[self.seen.saturating_sub(3)..];
-        self.complete = ends_head(fresh);
+        if self.empty == self.seen {
+            let line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            self.empty += bytes[self.seen..].iter().take_while(line_end).count();
+        }
+        let fresh = self.seen.saturating_sub(3).max(self.empty);
+        self.complete = ends_head(&bytes[fresh..]);
         self.seen = bytes.len();
         let due = self.complete || bytes.len() > self.next;
         if due {

@@ -12,6 +12,8 @@ use crate::wire::{close, frame, next_frame, text};
 
 /// What one direction may hold: one buffer.
 const BOUND: u64 = 64 * 1024;
+/// What it may have under way in the kernel when the frame is large.
+const PIPE: u64 = 256 * 1024;
 
 #[tokio::test]
 async fn messages_pass_both_ways_and_are_counted() {
@@ -89,8 +91,8 @@ async fn a_message_of_120_mb_passes_in_bounded_memory() {
         let written = counters.down.written();
         most = most.max(counters.down.read().saturating_sub(written));
     }
-    // A read may have begun between the two looks: it can hold a second buffer's worth.
-    assert!(most <= 2 * BOUND, "{most} bytes were held");
+    // The two counters are not read in the same instant: a second batch may have come meanwhile.
+    assert!(most <= 2 * PIPE, "{most} bytes were held");
     rig.upstream = sending.await.unwrap();
     rig.client = to;
     let outcome = rig.outcome().await;
