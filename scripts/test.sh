@@ -20,7 +20,7 @@ step() {
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps; }
 
 step scripts/setup-tests.sh
-step cargo fmt --all --check
+step cargo fmt --all --check -- --color never
 step cargo clippy --quiet --workspace --all-targets -- -D warnings
 step documentation
 # Last, so that the runner's own closing lines are the last words.
