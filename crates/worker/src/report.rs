@@ -38,7 +38,12 @@ fn state(pool: &Pool, browsers: &[BrowserStatus]) -> WorkerState {
     }
 }
 
-fn one(id: &BrowserId, browser: &Browser, process: Option<&Process>, now: Duration) -> BrowserStatus {
+fn one(
+    id: &BrowserId,
+    browser: &Browser,
+    process: Option<&Process>,
+    now: Duration,
+) -> BrowserStatus {
     let launched = process.map(|p| &p.launched);
     BrowserStatus {
         id: id.to_string(),
