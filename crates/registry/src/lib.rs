@@ -17,10 +17,7 @@ pub struct InProcess {
 impl InProcess {
     /// An empty fleet.
     pub fn new() -> Self {
-        Self {
-            fleet: Mutex::default(),
-            changed: watch::Sender::new(()),
-        }
+        Self { fleet: Mutex::default(), changed: watch::Sender::new(()) }
     }
 
     /// Wakes after every publication.
@@ -37,10 +34,7 @@ impl Default for InProcess {
 
 impl Registry for InProcess {
     fn publish(&self, advert: Advert) {
-        self.fleet
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .update(advert);
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner).update(advert);
         self.changed.send_replace(());
     }
 
@@ -59,10 +53,7 @@ mod tests {
     async fn a_publication_is_seen_and_wakes_who_waits() {
         let registry = InProcess::new();
         let mut changes = registry.subscribe();
-        let v = PlaywrightVersion {
-            major: 1,
-            minor: 65,
-        };
+        let v = PlaywrightVersion { major: 1, minor: 65 };
         registry.publish(Advert {
             id: WorkerId("w".into()),
             slots: 1,
