@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::ensure;
 use flotilla_core::status::{BrowserState, Status};
-use flotilla_testkit::report::{Aim, median, number};
+use flotilla_testkit::grid::Grid;
+use flotilla_testkit::report::{Aim, Row, median, number};
 use flotilla_testkit::sampler::Sampler;
 use flotilla_testkit::wait::wait_until;
 use serde::Deserialize;
@@ -33,6 +34,14 @@ struct Connect {
     ms: f64,
 }
 
+/// Some time under load: what the clients met with, and what the grid said of itself meanwhile.
+struct Seen {
+    load: Load,
+    samples: Vec<Status>,
+    /// When the grid's clock began, in milliseconds since 1970.
+    began: f64,
+}
+
 pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     let grid = setup
         .grid()
@@ -43,48 +52,60 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     wait_until("the first browser", Duration::from_secs(30), || {
         !grid.browsers("serving").is_empty()
     });
+    let seen = load(setup, &grid)?;
+    grid.stop_and_check();
+    Ok(Found { rows: rows(&seen)?.into(), charts: Vec::new() })
+}
+
+fn load(setup: &Setup, grid: &Grid) -> anyhow::Result<Seen> {
     let mut client = Client::new(setup, grid.endpoint())?;
     let seconds = if setup.quick { 5 } else { 25 };
     let began = since_1970() - grid.status().uptime_seconds * 1000.0;
-    let sampler = Sampler::start(&grid, HERTZ);
+    let sampler = Sampler::start(grid, HERTZ);
     let load = client.ask(&json!({"do": "load", "lanes": LANES, "seconds": seconds}));
     let samples = sampler.finish();
-    let load: Load = serde_json::from_value(load?)?;
-    drop(client);
-    grid.stop_and_check();
+    Ok(Seen { load: serde_json::from_value(load?)?, samples, began })
+}
 
-    let replaced = browsers_that_served(&samples).saturating_sub(1);
+fn rows(seen: &Seen) -> anyhow::Result<[Row; 3]> {
+    let Seen { load, samples, began } = seen;
+    let replaced = browsers_that_served(samples).saturating_sub(1);
     ensure!(replaced > 1, "no browser was replaced, so nothing was measured");
-    let (during, else_): (Vec<&Connect>, Vec<&Connect>) =
-        load.connects.iter().partition(|connect| is_replacing(&samples, connect.at - began));
-    ensure!(!during.is_empty() && !else_.is_empty(), "too few sessions to compare");
+    let (during, other): (Vec<&Connect>, Vec<&Connect>) =
+        load.connects.iter().partition(|connect| is_replacing(samples, connect.at - began));
+    ensure!(!during.is_empty() && !other.is_empty(), "too few sessions to compare");
     let p50 = |connects: &[&Connect]| median(&connects.iter().map(|c| c.ms).collect::<Vec<_>>());
+    let (during_p50, other_p50) = (p50(&during), p50(&other));
     let missing = samples.iter().map(missing).max().unwrap_or(SLOTS);
-    let none = Some(Aim::AtMost(0.0));
-    let rows = vec![
+    Ok([
         alone(
             "slots missing while browsers are replaced, at worst",
             format!("{replaced} replacements, {} samples", samples.len()),
             missing.into(),
             "",
-            none,
+            Some(Aim::AtMost(0.0)),
         ),
         alone(
             "connects that failed meanwhile",
             format!("of {}", load.connects.len() + load.failures.len()),
             load.failures.len() as f64,
             "",
-            none,
+            Some(Aim::AtMost(0.0)),
         ),
         alone(
-            "connect while a browser is replaced, beside else",
-            format!("{} ms, else {} ms", number(p50(&during)), number(p50(&else_))),
-            p50(&during) / p50(&else_),
+            "connect while a browser is replaced, beside other times",
+            format!(
+                "{} ms of {}, else {} ms of {}",
+                number(during_p50),
+                during.len(),
+                number(other_p50),
+                other.len()
+            ),
+            during_p50 / other_p50,
             "",
             None,
         ),
-    ];
-    Ok(Found { rows, charts: Vec::new() })
+    ])
 }
 
 /// Slots that were promised and that nobody could have had.

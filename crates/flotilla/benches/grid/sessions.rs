@@ -61,7 +61,7 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
     for side in [&mut ours, &mut theirs] {
         side.client.ask(&json!({"do": "release"}))?;
     }
-    let cpu = in_turns(setup.rounds(24), &mut ours, &mut theirs, Side::cpu)?;
+    let cpu = in_turns(setup.rounds(32), &mut ours, &mut theirs, Side::cpu)?;
     let mut replacing = Side::of(setup, usual.endpoint(), usual.pid())?;
     let replaced = in_turns(setup.rounds(10), &mut replacing, &mut theirs, Side::cpu)?;
     drop((ours, theirs, replacing));
