@@ -44,6 +44,7 @@ pub(crate) struct Flow {
     backlog: Backlog,
     /// The backlog is a frame of our own, which is not counted.
     backlog_is_ours: bool,
+    splices: bool,
     /// Payload under way inside the kernel.
     pipe: Option<Box<Pipe>>,
     /// The sink was too slow for the backlog.
@@ -71,11 +72,12 @@ pub(crate) struct Flow {
 // === impl Flow ===
 
 impl Flow {
-    pub(crate) fn new(sender: Sender, now: Instant) -> Self {
+    pub(crate) fn new(sender: Sender, splices: bool, now: Instant) -> Self {
         Self {
             tracker: Tracker::new(sender),
             backlog: Backlog::default(),
             backlog_is_ours: false,
+            splices,
             pipe: None,
             is_blocked: false,
             mode: Mode::Pass,
@@ -265,7 +267,8 @@ impl Flow {
         to: &mut Socket,
         counters: &FlowCounters,
     ) -> Poll<()> {
-        if self.tracker.skippable() >= WORTH_IT
+        if self.splices
+            && self.tracker.skippable() >= WORTH_IT
             && self.mode != Mode::Discard
             && from.is_past_handshake()
             && let Some(pipe) = Pipe::borrow()

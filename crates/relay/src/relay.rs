@@ -27,6 +27,8 @@ pub struct RelayOptions {
     pub boundary_timeout: Duration,
     /// How long to wait for the answer to a close frame.
     pub close_timeout: Duration,
+    /// Whether large payloads pass through a pipe in the kernel instead of through this process.
+    pub splice: bool,
 }
 
 impl Default for RelayOptions {
@@ -38,6 +40,7 @@ impl Default for RelayOptions {
             linger: Duration::from_secs(5),
             boundary_timeout: Duration::from_secs(2),
             close_timeout: Duration::from_secs(1),
+            splice: true,
         }
     }
 }

@@ -60,8 +60,8 @@ impl<'a> Session<'a> {
         Self {
             client,
             upstream,
-            up: Flow::new(Sender::Client, now),
-            down: Flow::new(Sender::Server, now),
+            up: Flow::new(Sender::Client, options.splice, now),
+            down: Flow::new(Sender::Server, options.splice, now),
             options,
             counters,
             first_end: None,

@@ -47,21 +47,25 @@ fn main() -> Result<()> {
 
 fn measure(plan: Plan) -> Result<()> {
     meter::allow_many_files()?;
+    let load = meter::load_average();
     let parties = Parties::start()?;
     let mut findings = Findings::default();
     for round in 0..plan.rounds {
         for party in parties.all() {
+            findings.large(party, load::large(party, 4, plan.period)?);
+            if party.is_for_large_frames_only() {
+                continue;
+            }
             findings.round_trip(party, load::round_trips(party, plan.period)?);
             findings.many(party, load::many(party, 64, plan.period)?);
-            findings.large(party, load::large(party, 4, plan.period)?);
             findings.connections(party, load::connections(party, 8, plan.period / 2)?);
         }
         eprintln_progress(round + 1, plan.rounds);
     }
-    for party in parties.proxies() {
+    for party in parties.proxies().iter().filter(|party| !party.is_for_large_frames_only()) {
         findings.memory(party, load::idle(party, plan.sessions)?);
     }
-    let section = findings.section(plan.sessions);
+    let section = findings.section(plan.sessions, load);
     println!("{}", serde_json::to_string_pretty(&section)?);
     if plan.writes {
         section.write()?;

@@ -14,6 +14,12 @@ pub(crate) fn allow_many_files() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
+/// How many processes wanted to run lately, on average: more than a little means that others disturb.
+pub(crate) fn load_average() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
+}
+
 /// How many sessions fit, each with two descriptors in a proxy.
 pub(crate) fn sessions_that_fit(wanted: usize) -> usize {
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);

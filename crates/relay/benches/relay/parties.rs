@@ -51,11 +51,20 @@ impl Parties {
         let mut selves = vec![echo];
         let mut proxies = Vec::new();
         let names = [
-            (&unix, ["relay, unix", "haproxy, unix", "nginx, unix", "relay on one thread, unix"]),
-            (&tcp, ["relay, tcp", "haproxy, tcp", "nginx, tcp", "relay on one thread, tcp"]),
+            (
+                &unix,
+                ["relay, unix", "haproxy, unix", "nginx, unix"],
+                ["relay on one thread, unix", "relay that copies, unix"],
+            ),
+            (
+                &tcp,
+                ["relay, tcp", "haproxy, tcp", "nginx, tcp"],
+                ["relay on one thread, tcp", "relay that copies, tcp"],
+            ),
         ];
-        for (upstream, [ours, haproxy, nginx, alone]) in names {
-            for (name, role) in [(ours, "relay"), (alone, "relay-alone")] {
+        for (upstream, [ours, haproxy, nginx], [alone, copying]) in names {
+            let roles = [(ours, "relay"), (alone, "relay-alone"), (copying, "relay-copying")];
+            for (name, role) in roles {
                 let relay = OneOfUs::start(&[role, &roles::format(upstream)])?;
                 parties.push(Party { name, address: relay.address, pid: relay.child.id() });
                 selves.push(relay);
@@ -76,6 +85,15 @@ impl Parties {
 
     pub(crate) fn proxies(&self) -> &[Party] {
         &self.parties[1..]
+    }
+}
+
+// === impl Party ===
+
+impl Party {
+    /// Whether it differs in large frames only.
+    pub(crate) fn is_for_large_frames_only(&self) -> bool {
+        self.name.starts_with("relay that copies")
     }
 }
 

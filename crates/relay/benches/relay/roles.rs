@@ -24,8 +24,11 @@ pub(crate) fn play(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["echo", path] => run(Builder::new_current_thread(), echo_server(path.to_owned())),
-        ["relay", upstream] => run(two_workers(), relays(parse(upstream)?)),
-        ["relay-alone", upstream] => run(Builder::new_current_thread(), relays(parse(upstream)?)),
+        ["relay", upstream] => run(two_workers(), relays(parse(upstream)?, true)),
+        ["relay-copying", upstream] => run(two_workers(), relays(parse(upstream)?, false)),
+        ["relay-alone", upstream] => {
+            run(Builder::new_current_thread(), relays(parse(upstream)?, true))
+        }
         ["load", address, pid, kind] => put_load(address.parse()?, pid.parse()?, kind),
         _ => bail!("no such role: {args:?}"),
     }
@@ -103,11 +106,12 @@ async fn echo_server(path: String) -> Result<()> {
     Ok(echo::serve(tcp, unix).await?)
 }
 
-async fn relays(upstream: Upstream) -> Result<()> {
+async fn relays(upstream: Upstream, splice: bool) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     tell(listener.local_addr()?)?;
     let upstream: &'static Upstream = Box::leak(Box::new(upstream));
-    let options: &'static RelayOptions = Box::leak(Box::default());
+    let options: &'static RelayOptions =
+        Box::leak(Box::new(RelayOptions { splice, ..RelayOptions::default() }));
     loop {
         let (client, _) = listener.accept().await?;
         tokio::spawn(session(client, upstream, options));
