@@ -1,7 +1,7 @@
 //! A session that is being relayed, as others see it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flotilla_core::metrics::{Direction, Relay};
 use flotilla_core::refusal::Served;
@@ -25,6 +25,7 @@ pub(crate) struct Active {
 struct Counted {
     bytes: u64,
     messages: u64,
+    stalled: Duration,
 }
 
 impl Active {
@@ -55,6 +56,7 @@ impl Active {
             let now = Counted::from(flow);
             relay.bytes.add(direction, now.bytes.saturating_sub(counted.bytes));
             relay.messages.add(direction, now.messages.saturating_sub(counted.messages));
+            relay.stall.add(direction, now.stalled.saturating_sub(counted.stalled));
             *counted = now;
         }
     }
@@ -62,6 +64,6 @@ impl Active {
 
 impl From<&FlowCounters> for Counted {
     fn from(flow: &FlowCounters) -> Self {
-        Self { bytes: flow.read(), messages: flow.messages() }
+        Self { bytes: flow.read(), messages: flow.messages(), stalled: flow.stalled() }
     }
 }

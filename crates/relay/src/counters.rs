@@ -1,6 +1,7 @@
 //! What can be read of a session while it runs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Live counters of a session, for anyone to read. Updated once per batch of bytes.
 #[derive(Debug, Default)]
@@ -18,6 +19,7 @@ pub struct FlowCounters {
     written: AtomicU64,
     frames: AtomicU64,
     messages: AtomicU64,
+    stalled_nanos: AtomicU64,
 }
 
 // === impl FlowCounters ===
@@ -43,12 +45,22 @@ impl FlowCounters {
         self.messages.load(Ordering::Relaxed)
     }
 
+    /// How long the sink has been too slow for the source; a stall counts once it is over.
+    pub fn stalled(&self) -> Duration {
+        Duration::from_nanos(self.stalled_nanos.load(Ordering::Relaxed))
+    }
+
     // One task writes, so plain stores are enough.
 
     pub(crate) fn set_read(&self, bytes: u64, frames: u64, messages: u64) {
         self.read.store(bytes, Ordering::Relaxed);
         self.frames.store(frames, Ordering::Relaxed);
         self.messages.store(messages, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_stall(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.stalled_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
     pub(crate) fn set_written(&self, bytes: u64) {

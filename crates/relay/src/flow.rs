@@ -67,6 +67,7 @@ pub(crate) struct Flow {
     pub(crate) heard: Instant,
     /// When the sink, having been too slow, last took something.
     pub(crate) drained: Instant,
+    stalled_since: Option<Instant>,
 }
 
 // === impl Flow ===
@@ -94,6 +95,7 @@ impl Flow {
             first_read: None,
             heard: now,
             drained: now,
+            stalled_since: None,
         }
     }
 
@@ -162,12 +164,24 @@ impl Flow {
         to: &mut Socket,
         counters: &FlowCounters,
     ) {
-        for _ in 0..TURN {
-            if self.poll_step(cx, from, to, counters).is_pending() {
-                return;
-            }
+        let waits = (0..TURN).any(|_| self.poll_step(cx, from, to, counters).is_pending());
+        if !waits {
+            cx.waker().wake_by_ref();
         }
-        cx.waker().wake_by_ref();
+        self.note_stall(counters);
+    }
+
+    /// Counts the time in which the sink was slower than the source, once it is over.
+    #[inline]
+    fn note_stall(&mut self, counters: &FlowCounters) {
+        match (self.is_held_up(), self.stalled_since) {
+            (true, None) => self.stalled_since = Some(Instant::now()),
+            (false, Some(since)) => {
+                counters.add_stall(since.elapsed());
+                self.stalled_since = None;
+            }
+            _ => {}
+        }
     }
 
     /// Writes what waits, puts in what is to be put in, and passes one batch.
