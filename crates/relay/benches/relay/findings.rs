@@ -28,11 +28,6 @@ const READING: &str = "Ratios are medians over the rounds of ours to HAProxy's i
 const SETUP: &str = "The relay runs as in the product, on a tokio runtime with two workers; \"one thread\" is the same \
     relay on a runtime of one thread. HAProxy (HTTP mode, tunnel after the upgrade) and nginx run with their defaults \
     and as many threads or workers as there are processors. Processor time is that of the proxy's process alone.";
-const WHY_MISSED: &str = "Why small messages miss their aims: profiled with `perf`, 86 to 91 % of the relay's processor \
-    time is the kernel's (57 % send, 23 % recv, 6 % epoll), with one recv and one send for a message and no \
-    other call that grows with the messages. HAProxy makes the same two calls and spends 15 % outside the kernel, \
-    the relay 9 to 13 %. Fewer calls for a message would take io_uring, for which there is no safe interface yet.";
-
 // === impl Findings ===
 
 impl Findings {
@@ -42,7 +37,8 @@ impl Findings {
         self.add("one cpu", party, trips.cpu);
     }
 
-    pub(crate) fn many(&mut self, party: &Party, trips: Trips) {
+    pub(crate) fn many(&mut self, party: &Party, trips: Trips, kernel: f64) {
+        self.add("many kernel", party, kernel);
         self.add("many p50", party, trips.p50);
         self.add("many p99", party, trips.p99);
         self.add("many cpu", party, trips.cpu);
@@ -109,7 +105,7 @@ impl Findings {
     fn notes(&self, rows: &[Row], wanted: usize, load: f64) -> Vec<String> {
         let mut notes = vec![READING.to_owned(), SETUP.to_owned()];
         if rows.iter().any(|row| !row.is_met()) {
-            notes.push(WHY_MISSED.to_owned());
+            notes.push(self.why_missed());
         }
         if load > 1.0 {
             notes.push(format!(
@@ -122,6 +118,15 @@ impl Findings {
             notes.push(format!("Only {fit} idle sessions fit the limit of open files here."));
         }
         notes
+    }
+
+    fn why_missed(&self) -> String {
+        let [ours, theirs] = [OURS[0], HAPROXY[0]].map(|name| self.middle("many kernel", name));
+        format!(
+            "What an aim for small messages is up against: the kernel takes {ours:.0} % of the relay's processor time \
+             for them and {theirs:.0} % of HAProxy's, and both make one recv and one send for a message (counted with \
+             perf), so only the rest can be saved. Fewer calls would take io_uring, which has no safe interface yet."
+        )
     }
 
     fn latency_rows(&self, way: usize) -> Vec<Row> {

@@ -127,6 +127,18 @@ where
     })
 }
 
+/// The kernel's percentage of the processor time for many small messages.
+pub(crate) fn kernel_share(
+    party: &Party,
+    load: impl FnOnce() -> Result<Trips>,
+) -> Result<(Trips, f64)> {
+    let (user, kernel) = meter::user_and_kernel(party.pid);
+    let trips = load()?;
+    let (user_after, kernel_after) = meter::user_and_kernel(party.pid);
+    let (user, kernel) = (user_after - user, kernel_after - kernel);
+    Ok((trips, 100.0 * kernel / (user + kernel).max(1.0)))
+}
+
 /// Many connections, each with one small message at a time.
 pub(crate) fn many(party: &Party, connections: usize, period: Duration) -> Result<Trips> {
     let address = party.address;

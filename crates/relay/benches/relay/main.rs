@@ -57,7 +57,9 @@ fn measure(plan: Plan) -> Result<()> {
                 continue;
             }
             findings.round_trip(party, load::round_trips(party, plan.period)?);
-            findings.many(party, load::many(party, 64, plan.period)?);
+            let many = || load::many(party, 64, plan.period);
+            let (trips, kernel) = load::kernel_share(party, many)?;
+            findings.many(party, trips, kernel);
             findings.connections(party, load::connections(party, 8, plan.period / 2)?);
         }
         eprintln_progress(round + 1, plan.rounds);

@@ -32,6 +32,17 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_nanos(nanos)
 }
 
+/// The ticks that a process and its children have spent outside the kernel and within it.
+pub(crate) fn user_and_kernel(pid: u32) -> (f64, f64) {
+    let ticks = procs::tree(pid).into_iter().filter_map(|process| {
+        let text = fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
+        // The fields are counted from behind the name, which may hold blanks.
+        let mut fields = text.rsplit_once(") ")?.1.split(' ').skip(11);
+        Some((fields.next()?.parse::<f64>().ok()?, fields.next()?.parse::<f64>().ok()?))
+    });
+    ticks.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
 /// To the nanosecond, where the ordinary figures know ticks of 10 ms only.
 fn cpu_of(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();

@@ -101,37 +101,49 @@ async fn a_message_of_120_mb_passes_in_bounded_memory() {
 
 #[tokio::test]
 async fn a_slow_reader_holds_one_buffer_and_stops_only_its_own_direction() {
+    read_slowly(60_000, BOUND).await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_of_large_frames_holds_one_pipe() {
+    read_slowly(1 << 20, PIPE).await;
+}
+
+async fn read_slowly(payload: usize, bound: u64) {
     let mut rig = tcp_rig().await;
-    let chunk = text(&[b'y'; 60_000], false);
+    let chunk = text(&vec![b'y'; payload], false);
     // The client does not read, so the upstream cannot send on.
     let mut sent = 0;
     loop {
         let writing = rig.upstream.write(&chunk[sent % chunk.len()..]);
         match tokio::time::timeout(Duration::from_millis(300), writing).await {
-            Ok(written) => sent += written.unwrap(),
+            Ok(written) => sent += written.expect("the session goes on"),
             Err(_) => break,
         }
     }
     let held = rig.counters.down.read() - rig.counters.down.written();
-    assert!((1..=BOUND).contains(&held), "{held} bytes are held");
+    assert!((1..=bound).contains(&held), "{held} bytes are held");
     assert!(rig.counters.down.read() < sent as u64, "the relay has stopped reading");
     // The other direction is as lively as ever.
     for _ in 0..100 {
-        rig.client.write_all(&text(b"still here", true)).await.unwrap();
-        assert_eq!(next_frame(&mut rig.upstream).await.unwrap().payload, b"still here");
+        rig.client.write_all(&text(b"still here", true)).await.expect("the session goes on");
+        assert_eq!(
+            next_frame(&mut rig.upstream).await.expect("the session goes on").payload,
+            b"still here"
+        );
     }
     // And nothing is lost once the client reads.
     let rest = (chunk.len() - sent % chunk.len()) % chunk.len();
     let tail = chunk[chunk.len() - rest..].to_vec();
     let mut from = rig.upstream;
     let sending = tokio::spawn(async move {
-        from.write_all(&tail).await.unwrap();
+        from.write_all(&tail).await.expect("the session goes on");
         from
     });
     for _ in 0..(sent + rest) / chunk.len() {
-        assert_eq!(next_frame(&mut rig.client).await.unwrap().raw, chunk);
+        assert_eq!(next_frame(&mut rig.client).await.expect("the session goes on").raw, chunk);
     }
-    rig.upstream = sending.await.unwrap();
+    rig.upstream = sending.await.expect("the session goes on");
     let counters = std::sync::Arc::clone(&rig.counters);
     eventually("all is written", || counters.down.read() == counters.down.written()).await;
     rig.outcome().await;
