@@ -36,7 +36,7 @@ pub struct RunCommand {
     /// The grid to use [default: one that is started for the command]
     #[arg(long, value_name = "URL", env = "FLOTILLA_ENDPOINT", hide_env_values = true)]
     pub endpoint: Option<String>,
-    /// Let the grid's browsers reach addresses that this machine can, such as '*' or '<loopback>'
+    /// Let the grid's browsers reach addresses that this machine can, such as `*` or `<loopback>`
     #[arg(long, value_name = "PATTERN")]
     pub expose_network: Option<String>,
     /// The command and its arguments
