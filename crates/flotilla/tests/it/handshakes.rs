@@ -26,12 +26,22 @@ fn a_malformed_handshake_is_answered_with_what_is_missing() {
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
-        b"\r\n\r\n\r\n\r\n",
     ] {
         let refusal = Waiting::send_bytes(grid.address(), bytes).answer().unwrap_err();
         assert_eq!(refusal.status, 400, "{refusal:?}");
     }
     assert!(grid.open("/", &[]).map(|session| session.close()).is_ok());
+    grid.stop_and_check();
+}
+
+/// RFC 9112, section 2.2: empty lines before a request are passed over. They are no request either.
+#[test]
+fn empty_lines_are_no_handshake_and_do_not_spoil_the_one_behind_them() {
+    let grid = grid().env("FLOTILLA_HANDSHAKE_TIMEOUT", "1s").start();
+    let refusal = Waiting::send_bytes(grid.address(), b"\r\n\r\n\r\n\r\n").answer().unwrap_err();
+    assert_eq!(refusal.status, 408, "{refusal:?}");
+    let late = "\r\n\r\n".to_owned() + &handshake(grid.address(), "/", &[]);
+    Waiting::send_bytes(grid.address(), late.as_bytes()).answer().expect("a session").close();
     grid.stop_and_check();
 }
 
