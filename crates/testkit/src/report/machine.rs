@@ -49,7 +49,9 @@ pub fn version_of(program: &str, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    let mut words = text.split(|c: char| c.is_whitespace() || c == '/');
-    let word = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let words = text.split(|c: char| c.is_whitespace() || c == '/');
+    let is_version = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+    let mut words = words.map(|word| word.trim_start_matches('v'));
+    let word = words.find(|word| is_version(word))?;
     Some(word.split(['-', '+']).next().unwrap_or(word).to_owned())
 }
