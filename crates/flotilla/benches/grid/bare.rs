@@ -30,6 +30,11 @@ impl Bare {
         &self.endpoint
     }
 
+    /// The endpoint's `HOST:PORT`.
+    pub(crate) fn address(&self) -> anyhow::Result<&str> {
+        self.endpoint.split('/').nth(2).context("the endpoint is an address")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -9,6 +9,7 @@
 mod bare;
 mod client;
 mod cpu;
+mod evaluate;
 mod figures;
 mod freed;
 mod pages;
@@ -94,10 +95,9 @@ const NOTES: [&str; 5] = [
     "CPU is that of everything but the client: the grid's process, driver and browser against \
      Node and browser, children that have ended included. A session is connect, new context, new \
      page, goto, evaluate, close.",
-    "What one evaluate costs differs from browser process to browser process by more than the \
-     aim for it: with a third way, HAProxy before the bare server, in the same turns, two \
-     runs put the grid 0.09 ms above and 0.14 ms below the bare server, and HAProxy 0.19 and \
-     0.13 ms below it. So the miss says that this machine cannot show 0.2 ms here; the \
+    "What one `evaluate` costs differs from browser process to browser process, and so do two bare \
+     servers of the same kind: how much, and what HAProxy costs in the grid's place, was measured \
+     in the same turns. A difference that is no larger than those says nothing about the grid; the \
      relay's own figures above say what a message costs.",
     "A first page is timed from calling `connect()` (or `launch()`) to the end of \
      `page.goto('data:…')`. A warm browser stood ready, and nothing was being started.",

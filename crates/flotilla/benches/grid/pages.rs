@@ -41,7 +41,8 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
 
 fn found(shared: &Paired, launched: &Paired) -> Found {
     let what = "first page in a browser of one's own";
-    let beside_shared = Beside { what, unit: "ms", against: "in a shared browser", paired: shared };
+    let beside_shared =
+        Beside { what, unit: "ms", name: "grid", against: "in a shared browser", paired: shared };
     let beside_launch = Beside { against: "launch()", paired: launched, ..beside_shared };
     let mut chart = beside_shared.chart();
     chart.title = "first page".to_owned();

@@ -15,6 +15,8 @@ pub(crate) struct Found {
 pub(crate) struct Beside<'a> {
     pub(crate) what: &'static str,
     pub(crate) unit: &'static str,
+    /// What is measured, mostly the grid.
+    pub(crate) name: &'static str,
     /// What the grid is compared with.
     pub(crate) against: &'static str,
     pub(crate) paired: &'a Paired,
@@ -33,12 +35,8 @@ impl Beside<'_> {
     }
 
     /// The difference is what counts.
-    pub(crate) fn difference(&self, aim: Aim) -> Row {
-        Row {
-            measured: self.paired.difference(),
-            unit: self.unit.to_owned(),
-            ..self.ratio(Some(aim))
-        }
+    pub(crate) fn difference(&self, aim: Option<Aim>) -> Row {
+        Row { measured: self.paired.difference(), unit: self.unit.to_owned(), ..self.ratio(aim) }
     }
 
     pub(crate) fn chart(&self) -> Chart {
@@ -46,16 +44,16 @@ impl Beside<'_> {
             title: self.what.to_owned(),
             unit: self.unit.to_owned(),
             bars: vec![
-                Bar::ours("grid", self.paired.ours()),
+                Bar::ours(self.name, self.paired.ours()),
                 Bar::new(self.against, self.paired.theirs()),
             ],
         }
     }
 
     fn figures(&self) -> String {
-        let Self { unit, against, paired, .. } = self;
+        let Self { unit, name, against, paired, .. } = self;
         let (ours, theirs) = (number(paired.ours()), number(paired.theirs()));
-        format!("grid {ours} {unit}, {against} {theirs} {unit}")
+        format!("{name} {ours} {unit}, {against} {theirs} {unit}")
     }
 }
 
