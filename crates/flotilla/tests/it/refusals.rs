@@ -2,6 +2,7 @@
 
 use flotilla_testkit::program::Program;
 use flotilla_testkit::raw::USER_AGENT;
+use flotilla_testkit::wait::wait_until;
 
 use crate::{NEWEST, SOON, grid};
 
@@ -64,7 +65,7 @@ fn a_client_learns_the_id_of_its_session() {
     let id = grid.only_session().id;
     let told = session.head().header("x-playwright-debug-log").unwrap();
     assert!(told.contains(&id), "{told:?} names {id}");
-    assert!(grid.log().contains(&id), "the log has it too");
+    wait_until("the id in the log", SOON, || grid.log().contains(&id));
     session.close();
     grid.stop_and_check();
 }
@@ -79,6 +80,7 @@ fn a_token_in_the_query_is_in_no_log() {
          await b.close();",
     );
     grid.wait_used(0, SOON);
+    wait_until("the end in the log", SOON, || grid.log().contains("session ended"));
     let log = grid.log();
     assert!(!log.is_empty() && !log.contains("s3cret"), "{log}");
     grid.stop_and_check();
