@@ -16,10 +16,21 @@ impl SessionId {
 }
 
 /// Names one worker. Two live workers never share one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub String);
 
 impl WorkerId {
+    /// A fresh name from 64 random bits.
+    pub fn from_random(bits: [u8; 8]) -> Self {
+        Self(hex(&bits))
+    }
+}
+
+/// Names one life of a worker: a worker that starts again under its old name is another instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Instance(pub String);
+
+impl Instance {
     /// A fresh name from 64 random bits.
     pub fn from_random(bits: [u8; 8]) -> Self {
         Self(hex(&bits))
@@ -33,6 +44,12 @@ impl fmt::Display for SessionId {
 }
 
 impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Display for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }

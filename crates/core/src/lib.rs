@@ -1,10 +1,12 @@
 //! Words and decisions of the grid: no sockets, files, processes or wall clock.
 
+pub mod advert;
 pub mod browser;
 pub mod config;
 pub mod ending;
 pub mod fleet;
 pub mod id;
+pub mod keyring;
 pub mod launch_options;
 pub mod launcher;
 pub mod metrics;
@@ -13,10 +15,15 @@ pub mod queue;
 pub mod refusal;
 pub mod registry;
 pub mod status;
+pub mod ticket;
+pub mod turns;
 pub mod version;
+pub mod view;
 pub mod wanted;
+pub mod wire;
 
+pub use advert::Advert;
 pub use browser::BrowserKind;
-pub use id::{SessionId, WorkerId};
+pub use id::{Instance, SessionId, WorkerId};
 pub use refusal::Refusal;
 pub use version::PlaywrightVersion;

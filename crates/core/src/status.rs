@@ -35,9 +35,11 @@ pub struct Status {
 }
 
 impl Status {
-    /// Workers that may be given sessions now.
+    /// Workers that take sessions: now, or after somebody's turn.
     pub fn available_workers(&self) -> usize {
-        self.workers.iter().filter(|w| w.state == WorkerState::Available).count()
+        let takes =
+            |w: &&WorkerStatus| matches!(w.state, WorkerState::Available | WorkerState::Busy);
+        self.workers.iter().filter(takes).count()
     }
 }
 
@@ -147,7 +149,26 @@ pub struct WorkerStatus {
     pub sessions_served: u64,
     /// When it started, in seconds since 1970.
     pub started_at: u64,
-    /// Its browser processes.
+    /// The version of Flotilla that it runs.
+    #[serde(default)]
+    pub release: String,
+    /// Where gateways reach it; empty for a worker in the gateway's own process.
+    #[serde(default)]
+    pub endpoint: String,
+    /// How long ago it was last heard of.
+    #[serde(default)]
+    pub heartbeat_age_seconds: f64,
+    /// How long it has been running, by its own clock.
+    #[serde(default)]
+    pub uptime_seconds: f64,
+    /// Why it cannot be reached, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// What it serves.
+    #[serde(default)]
+    pub serves: Vec<(BrowserKind, PlaywrightVersion)>,
+    /// Its browser processes, where they are known: the worker itself tells them.
+    #[serde(default)]
     pub browsers: Vec<BrowserStatus>,
 }
 
@@ -159,17 +180,40 @@ pub enum WorkerState {
     Starting,
     /// It does.
     Available,
+    /// Every slot is taken.
+    Busy,
     /// No more.
     Draining,
+    /// It has not been heard of for half its TTL.
+    Stalled,
+    /// It cannot be reached.
+    Unroutable,
+    /// It has not been heard of for its TTL.
+    Dead,
 }
 
 impl WorkerState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 7] = [
+        Self::Starting,
+        Self::Available,
+        Self::Busy,
+        Self::Draining,
+        Self::Stalled,
+        Self::Unroutable,
+        Self::Dead,
+    ];
+
     /// The name on the wire and in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Available => "available",
+            Self::Busy => "busy",
             Self::Draining => "draining",
+            Self::Stalled => "stalled",
+            Self::Unroutable => "unroutable",
+            Self::Dead => "dead",
         }
     }
 }
@@ -287,7 +331,7 @@ mod tests {
         for s in [GridState::Starting, GridState::Ready, GridState::Draining] {
             assert_eq!(wire(serde_json::to_value(s).unwrap()), s.as_str());
         }
-        for s in [WorkerState::Starting, WorkerState::Available, WorkerState::Draining] {
+        for s in WorkerState::ALL {
             assert_eq!(wire(serde_json::to_value(s).unwrap()), s.as_str());
         }
         for s in [

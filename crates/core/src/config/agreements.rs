@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::Config;
 use super::error::Violation;
-use super::read::{Entry, Origin};
+use super::read::{Entry, Origin, Role};
 use super::rules::entry;
+use crate::advert::is_name;
 
 /// Lets defaults follow what was set: a grid that serves only Firefox has Firefox as its default.
 pub(super) fn follow(config: &mut Config, entries: &mut [Entry]) {
@@ -25,13 +26,13 @@ pub(super) fn follow(config: &mut Config, entries: &mut [Entry]) {
 }
 
 /// Says what does not go together.
-pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
+pub(super) fn check(config: &Config, entries: &[Entry], role: Role) -> Vec<Violation> {
     let said = |key| entry(entries, key).map(ToString::to_string).unwrap_or_default();
     let mut violations = Vec::new();
     let mut violation = |keys: &[&'static str], message| {
         violations.push(Violation { keys: keys.to_vec(), message });
     };
-    if !is_loopback(&config.listen.host) && !config.listen.allow_anyone {
+    if role != Role::Worker && !is_loopback(&config.listen.host) && !config.listen.allow_anyone {
         violation(
             &["host", "allow_anyone"],
             format!(
@@ -42,6 +43,12 @@ pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
             ),
         );
     }
+    if role != Role::Standalone {
+        violations.extend(of_fleet(config));
+    }
+    let mut violation = |keys: &[&'static str], message| {
+        violations.push(Violation { keys: keys.to_vec(), message });
+    };
     let browsers = &config.browsers;
     if !browsers.browsers.is_empty() && !browsers.browsers.contains(&browsers.default_browser) {
         violation(
@@ -65,6 +72,46 @@ pub(super) fn check(config: &Config, entries: &[Entry]) -> Vec<Violation> {
                 said("versions")
             ),
         );
+    }
+    violations
+}
+
+/// What a process needs that is a part of a grid only.
+fn of_fleet(config: &Config) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut violation = |keys: &[&'static str], message: &str| {
+        violations.push(Violation { keys: keys.to_vec(), message: message.to_owned() });
+    };
+    if config.redis.redis_url.is_none() && config.redis.redis_host.is_none() {
+        violation(
+            &["redis_url", "redis_host"],
+            "neither redis_url nor redis_host is set: gateways and workers find each other through \
+             Redis. Set REDIS_URL=redis://HOST:6379 (for a grid in one process: flotilla up)",
+        );
+    }
+    let fleet = &config.fleet;
+    if fleet.fleet_secret.is_none() && fleet.fleet_secret_file.is_none() {
+        violation(
+            &["fleet_secret", "fleet_secret_file"],
+            "neither fleet_secret nor fleet_secret_file is set: without a shared secret a worker \
+             could not tell a gateway from anybody else. Set FLOTILLA_FLEET_SECRET to the same \
+             text on all of them (openssl rand -hex 32 makes one)",
+        );
+    }
+    if let Some(id) = fleet.worker_id.as_deref().filter(|id| !is_name(id)) {
+        let message = format!(
+            "worker_id is {id:?}: a worker's name is 1 to 64 letters, digits, dots, dashes and \
+             underscores"
+        );
+        violation(&["worker_id"], &message);
+    }
+    let is_ws = |url: &&str| url.starts_with("ws://") || url.starts_with("wss://");
+    if let Some(public) = fleet.public_endpoint.as_deref().filter(|url| !is_ws(url)) {
+        let message = format!(
+            "public_endpoint is {public:?}: write the address that clients connect to, such as \
+             ws://worker-1.example.com:3131"
+        );
+        violation(&["public_endpoint"], &message);
     }
     violations
 }

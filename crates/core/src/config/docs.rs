@@ -25,8 +25,8 @@ folder, `$XDG_CONFIG_HOME/flotilla/flotilla.toml` (`~/.config/flotilla/flotilla.
   together, and nothing starts.
 
 Settings marked *live* can change their value without a restart as soon as a grid is told to read
-them again; this release reads them once, when it starts. Settings marked *later* are known, and
-used from a later release: standalone mode ignores them.
+them again; this release reads them once, when it starts. Settings marked *fleet* are for
+`flotilla gateway` and `flotilla worker`: `flotilla up` ignores them.
 ";
 
 /// The reference page, in Markdown.
@@ -67,7 +67,7 @@ fn row(setting: &Setting) -> String {
         let _ = write!(meaning, " {}.", capital(&(setting.allowed)()));
     }
     let marks =
-        [(setting.live, "live"), (setting.note.is_some(), "later"), (setting.secret, "secret")];
+        [(setting.live, "live"), (setting.note.is_some(), "fleet"), (setting.secret, "secret")];
     for (_, mark) in marks.into_iter().filter(|(on, _)| *on) {
         let _ = write!(meaning, " *{mark}*");
     }

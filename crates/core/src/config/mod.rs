@@ -8,6 +8,7 @@ mod browsers;
 mod docs;
 mod error;
 mod file;
+mod fleet;
 mod group;
 mod kind;
 mod listen;
@@ -28,11 +29,12 @@ mod timing;
 pub use browsers::Browsers;
 pub use docs::{example, markdown};
 pub use error::{ConfigError, Violation};
+pub use fleet::Fleet;
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLevel};
 pub use places::Places;
 pub use plan::{Change, PlanError, Steps, UnsafeJump, Wave, check_jump, plan_change};
-pub use read::{Entry, File, Origin, Sources};
+pub use read::{Entry, File, Origin, Role, Sources};
 pub use redis::Redis;
 pub use rules::{Bound, Field, RULES, Rule, violations};
 pub use secret::Secret;
@@ -59,6 +61,8 @@ pub struct Config {
     pub log: Log,
     /// The registry of a grid of several machines.
     pub redis: Redis,
+    /// What makes several processes one grid.
+    pub fleet: Fleet,
 }
 
 /// A configuration that is in force, with where it came from.
@@ -82,6 +86,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> + Clone {
         Timing::SETTINGS,
         Log::SETTINGS,
         Redis::SETTINGS,
+        Fleet::SETTINGS,
     ]
     .into_iter()
     .flatten()
@@ -104,11 +109,12 @@ impl Config {
             timing: Timing::read(&mut reader),
             log: Log::read(&mut reader),
             redis: Redis::read(&mut reader),
+            fleet: Fleet::read(&mut reader),
         };
         let Reader { mut entries, mut errors, unreadable, .. } = reader;
         agreements::follow(&mut config, &mut entries);
         let mut violations = rules::check(&config, &entries);
-        violations.extend(agreements::check(&config, &entries));
+        violations.extend(agreements::check(&config, &entries, sources.role));
         // What could not be read has its default here, about which nothing should be said.
         violations.retain(|v| !v.keys.iter().any(|key| unreadable.contains(key)));
         errors.extend(violations.into_iter().map(ConfigError::Rule));

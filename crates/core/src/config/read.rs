@@ -21,6 +21,20 @@ pub struct Sources {
     pub file: Option<File>,
     /// Defaults that depend on the machine, by setting key: they count as defaults.
     pub machine: Vec<(&'static str, String)>,
+    /// What the settings are for.
+    pub role: Role,
+}
+
+/// What a process is in the grid. Some defaults and demands differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Everything in one process.
+    #[default]
+    Standalone,
+    /// Lets clients in.
+    Gateway,
+    /// Owns browsers.
+    Worker,
 }
 
 /// A TOML file.

@@ -33,8 +33,8 @@ pub struct Setting {
     doc: &'static str,
 }
 
-/// The note on settings that this release knows without using them.
-const LATER: &str = "used from a later release, standalone mode ignores it";
+/// The note on settings of a grid of several processes.
+const FLEET: &str = "only `flotilla gateway` and `flotilla worker` use it";
 
 impl Setting {
     pub(super) const fn new<K: Kind>(
@@ -85,9 +85,9 @@ impl Setting {
         self
     }
 
-    /// Known now, used later.
-    pub(super) const fn later(mut self) -> Self {
-        self.note = Some(LATER);
+    /// Of a grid of several processes only.
+    pub(super) const fn fleet(mut self) -> Self {
+        self.note = Some(FLEET);
         self
     }
 

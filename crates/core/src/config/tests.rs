@@ -243,8 +243,8 @@ fn what_is_set_in_vain_is_said_aloud() {
     assert_eq!(
         loaded.notes,
         [
-            "redis_key_ttl (env REDIS_KEY_TTL), redis_host (env REDIS_HOST): used from a later release, \
-             standalone mode ignores it",
+            "redis_key_ttl (env REDIS_KEY_TTL), redis_host (env REDIS_HOST): only `flotilla gateway` and \
+             `flotilla worker` use it",
             "FLOTILLA_PORT is not read: did you mean PORT?",
             "FLOTILLA_QUEUE_LIMITS is not read: did you mean FLOTILLA_QUEUE_LIMIT?",
         ]

@@ -177,12 +177,10 @@ fn queue(status: &Status, out: &mut Text) {
     number(&OLDEST, status.queue.oldest_wait_seconds, out);
 }
 
-const WORKER_STATES: [&str; 4] = ["starting", "available", "busy", "draining"];
-
-fn worker_state(worker: &WorkerStatus) -> &'static str {
+fn worker_state(worker: &WorkerStatus) -> WorkerState {
     match worker.state {
-        WorkerState::Available if worker.used >= worker.slots => "busy",
-        state => state.as_str(),
+        WorkerState::Available if worker.used >= worker.slots => WorkerState::Busy,
+        state => state,
     }
 }
 
@@ -190,9 +188,12 @@ fn workers(status: &Status, out: &mut Text) {
     out.head(&WORKERS);
     for pool in &status.pools {
         let version = pool.version.to_string();
-        for state in WORKER_STATES {
-            let number = status.workers.iter().filter(|w| worker_state(w) == state).count();
-            out.sample(&WORKERS, "", &[pool.browser.as_str(), &version, state], number as f64);
+        let serves = |w: &&WorkerStatus| w.serves.contains(&(pool.browser, pool.version));
+        for state in WorkerState::ALL {
+            let serving = status.workers.iter().filter(serves);
+            let number = serving.filter(|w| worker_state(w) == state).count();
+            let labels = [pool.browser.as_str(), &version, state.as_str()];
+            out.sample(&WORKERS, "", &labels, number as f64);
         }
     }
 }

@@ -17,7 +17,7 @@ fn status() -> Status {
         "pools":[{"browser":"chromium","version":"1.65","used":2,"queued":1,"default":true},
                  {"browser":"firefox","version":"1.64","used":0,"queued":0}],
         "workers":[{"id":"w","state":"available","slots":5,"used":3,"sessions_served":1,
-          "started_at":1,"browsers":[{"id":"b","browser":"chromium","version":"1.65","pid":1,
+          "started_at":1,"serves":[["chromium","1.65"],["firefox","1.64"]],"browsers":[{"id":"b","browser":"chromium","version":"1.65","pid":1,
           "state":"serving","sessions":2,"served":2,"age_seconds":1,"memory_bytes":1000}]}],
         "sessions":[]}"#,
     )

@@ -19,6 +19,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::advert::BrowserCount;
 use crate::browser::BrowserKind;
 use crate::ending::Ending;
 use crate::id::SessionId;
@@ -63,7 +66,7 @@ pub struct Limits {
 }
 
 /// Which browser process a session may run in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Demand {
     /// Which browser.
     pub kind: BrowserKind,
@@ -74,7 +77,8 @@ pub struct Demand {
 }
 
 /// With whom a browser may be shared.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sharing {
     /// With sessions of this tenant.
     Tenant(Tenant),
@@ -180,7 +184,25 @@ enum Stage {
 #[derive(Clone, Debug)]
 struct Session {
     browser: BrowserId,
+    kind: BrowserKind,
+    version: PlaywrightVersion,
+    since: Moment,
     stage: Stage,
+}
+
+/// A session that holds a slot, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding<'a> {
+    /// Its name.
+    pub session: &'a SessionId,
+    /// Which browser.
+    pub kind: BrowserKind,
+    /// Which Playwright.
+    pub version: PlaywrightVersion,
+    /// When it was admitted.
+    pub since: Moment,
+    /// True once its connection is closed, while its contexts are being disposed.
+    pub releasing: bool,
 }
 
 /// Slots and browsers of one worker.
@@ -193,9 +215,11 @@ pub struct Pool {
     /// Keys for which browsers are kept ready without a session: asked for by `keep_ready`, or used lately.
     warm_wanted: BTreeMap<(BrowserKind, PlaywrightVersion), WarmWanted>,
     kept: Option<(BrowserKind, PlaywrightVersion, Tenant)>,
+    /// What was kept ready when a drain began, for when it is called off.
+    kept_before: Option<(BrowserKind, PlaywrightVersion, Tenant)>,
     draining: bool,
     launched_ever: u64,
-    admitted_ever: u64,
+    admitted_ever: BTreeMap<BrowserKind, u64>,
     effects: Vec<Effect>,
 }
 
@@ -218,9 +242,10 @@ impl Pool {
             backoffs: BTreeMap::new(),
             warm_wanted: BTreeMap::new(),
             kept: None,
+            kept_before: None,
             draining: false,
             launched_ever: 0,
-            admitted_ever: 0,
+            admitted_ever: BTreeMap::new(),
             effects: Vec::new(),
         }
     }
@@ -264,10 +289,12 @@ impl Pool {
             return Err(NotAdmitted::Busy);
         }
         let browser = self.browser_for(demand, now)?;
-        self.admitted_ever += 1;
+        *self.admitted_ever.entry(demand.kind).or_default() += 1;
         let serving = self.assign(&browser, session.clone(), now);
         let stage = if serving { Stage::Live } else { Stage::Waiting };
-        self.sessions.insert(session.clone(), Session { browser: browser.clone(), stage });
+        let (kind, version) = (demand.kind, demand.version);
+        let holding = Session { browser: browser.clone(), kind, version, since: now, stage };
+        self.sessions.insert(session.clone(), holding);
         if serving {
             self.effects.push(Effect::Grant { session, browser });
         }
@@ -308,8 +335,10 @@ impl Pool {
 
     /// No admission from now on; browsers leave with their last session.
     pub fn drain(&mut self, now: Moment) {
+        if !self.draining {
+            self.kept_before = self.kept.take();
+        }
         self.draining = true;
-        self.kept = None;
         self.warm_wanted.clear();
         let all: Vec<_> = self.browsers.keys().cloned().collect();
         for browser in all {
@@ -318,14 +347,31 @@ impl Pool {
         self.tick(now);
     }
 
+    /// Admits sessions again.
+    pub fn undrain(&mut self, now: Moment) {
+        self.draining = false;
+        match self.kept_before.take() {
+            Some((kind, version, tenant)) => self.keep_ready(kind, version, &tenant, now),
+            None => self.tick(now),
+        }
+    }
+
     /// Ends every session that is left, each with these words.
     pub fn end_all(&mut self, ending: &Ending) {
-        for (session, found) in &self.sessions {
-            if !matches!(found.stage, Stage::Releasing { .. }) {
-                let ending = ending.clone();
-                self.effects.push(Effect::End { session: session.clone(), ending });
-            }
+        let all: Vec<_> = self.sessions.keys().cloned().collect();
+        for session in all {
+            self.end(&session, ending);
         }
+    }
+
+    /// Ends a session with these words; `false` when there is no such live session.
+    pub fn end(&mut self, session: &SessionId, ending: &Ending) -> bool {
+        let found = self.sessions.get(session);
+        let live = found.is_some_and(|found| !matches!(found.stage, Stage::Releasing { .. }));
+        if live {
+            self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
+        }
+        live
     }
 
     /// True when a drain has begun and nothing is left.
@@ -350,7 +396,26 @@ impl Pool {
 
     /// Sessions admitted since the start.
     pub fn admitted_ever(&self) -> u64 {
-        self.admitted_ever
+        self.admitted_ever.values().sum()
+    }
+
+    /// The same by browser, with the slots that each holds now.
+    pub fn counts(&self) -> Vec<BrowserCount> {
+        let active = |kind| self.sessions.values().filter(|s| s.kind == kind).count();
+        let count =
+            |(&browser, &lifetime)| BrowserCount { browser, active: active(browser), lifetime };
+        self.admitted_ever.iter().map(count).collect()
+    }
+
+    /// Every session that holds a slot.
+    pub fn sessions(&self) -> impl Iterator<Item = Holding<'_>> {
+        self.sessions.iter().map(|(session, found)| Holding {
+            session,
+            kind: found.kind,
+            version: found.version,
+            since: found.since,
+            releasing: matches!(found.stage, Stage::Releasing { .. }),
+        })
     }
 
     /// Every browser, in the order of launch.

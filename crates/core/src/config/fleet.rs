@@ -1,0 +1,28 @@
+//! What makes several processes one grid.
+
+use super::group::group;
+use super::kind::{Hidden, Maybe, Switch, Text};
+use super::secret::Secret;
+
+group! {
+    /// What makes several processes one grid.
+    Fleet, "Fleet" {
+        /// The secret that gateways and workers share, 16 characters or more. Several, with commas
+        /// between them, while it is rotated: the first signs, all of them are accepted.
+        fleet_secret: Option<Secret> as Maybe<Hidden> = "", fleet, sample "\"the output of: openssl rand -hex 32\"";
+        /// The same from a file, one secret a line. It is read again when it changes, so a secret
+        /// is rotated without a restart. Wins over `fleet_secret`.
+        fleet_secret_file: Option<String> as Maybe<Text> = "", fleet, sample "\"/run/secrets/flotilla\"";
+        /// The worker's name. No two workers may have the same; a random one never clashes.
+        worker_id: Option<String> as Maybe<Text> = "", shown "a random one", fleet, sample "\"worker-1\"";
+        /// The name or address under which gateways reach this worker. The machine's own address
+        /// on the way to Redis, unless told otherwise.
+        private_hostname: Option<String> as Maybe<Text> = "", env "PRIVATE_HOSTNAME", fleet, sample "\"worker-1.internal\"";
+        /// Where clients reach this worker themselves, such as `ws://worker-1.example.com:3131`.
+        /// Without it, sessions of this worker are always relayed.
+        public_endpoint: Option<String> as Maybe<Text> = "", fleet, sample "\"ws://worker-1.example.com:3131\"";
+        /// Whether a gateway sends clients to workers directly, where that is possible. Otherwise it
+        /// relays. A client chooses for itself with `?route=direct` or `?route=relay`.
+        redirect: bool as Switch = "false", fleet;
+    }
+}

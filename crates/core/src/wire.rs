@@ -1,0 +1,17 @@
+//! What gateways, workers and operators say to each other over HTTP: paths and headers.
+
+/// Where a worker takes sessions: the ticket follows.
+pub const SESSION_PATH: &str = "/session/";
+/// Where a worker keeps a slot for a client that will come by itself: the ticket follows.
+pub const RESERVE_PATH: &str = "/reserve/";
+/// Where a worker proves that it is the one that was meant: a nonce follows.
+pub const HELLO_PATH: &str = "/hello/";
+/// Where a worker takes an operator's orders: the signed order follows.
+pub const ORDER_PATH: &str = "/order/";
+
+/// On a worker's answers to gateways: its advert as of the answer, signed.
+pub const ADVERT_HEADER: &str = "x-flotilla-advert";
+/// On a worker's refusal: its code, for the gateway.
+pub const REFUSAL_HEADER: &str = "x-flotilla-refusal";
+/// On a worker's answers: how long admission and the browser took, in microseconds.
+pub const GRANTED_HEADER: &str = "x-flotilla-granted";
