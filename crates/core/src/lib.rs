@@ -1,7 +1,9 @@
 //! Words and decisions of the grid: no sockets, files, processes or wall clock.
 
 pub mod advert;
+pub mod board;
 pub mod browser;
+pub mod cadence;
 pub mod config;
 pub mod ending;
 pub mod fleet;
