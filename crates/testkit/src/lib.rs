@@ -15,6 +15,7 @@ pub mod procs;
 pub mod program;
 pub mod proxies;
 pub mod raw;
+pub mod redis;
 pub mod report;
 pub mod sampler;
 pub mod throttle;
