@@ -2,6 +2,7 @@
 
 pub mod bed;
 pub mod echo;
+pub mod fleet;
 pub mod folder;
 pub mod grid;
 pub mod hosts;
@@ -17,6 +18,7 @@ pub mod proxies;
 pub mod raw;
 pub mod redis;
 pub mod report;
+pub mod role;
 pub mod sampler;
 pub mod throttle;
 pub mod wait;
