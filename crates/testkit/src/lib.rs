@@ -1,5 +1,6 @@
 //! Test bed: real servers, clients, faults and benchmarks' reports. For tests and benchmarks only.
 
+pub mod balancer;
 pub mod bed;
 pub mod echo;
 pub mod fleet;
