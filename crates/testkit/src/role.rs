@@ -156,7 +156,7 @@ impl Role {
         let began = Instant::now();
         let mut said = String::new();
         loop {
-            match self.process.lines().recv_timeout(Duration::from_millis(100)) {
+            match self.process.next_line(Duration::from_millis(100)) {
                 Ok(line) => {
                     said += &line;
                     if let Some(event) = ready_event(&said) {
