@@ -3,6 +3,8 @@
 
 mod ending;
 mod looking;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::Command;
