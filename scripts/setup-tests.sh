@@ -18,7 +18,8 @@ system_packages() {
     have haproxy || wanted="$wanted haproxy"
     have nginx || wanted="$wanted nginx-light"
     have promtool || wanted="$wanted prometheus"
-    have redis-server && have redis-cli || wanted="$wanted redis-server redis-tools"
+    have redis-server || wanted="$wanted redis-server"
+    have redis-cli || wanted="$wanted redis-tools"
     have openssl || wanted="$wanted openssl"
     # Hosts of the test bed are network namespaces, and nft loses what they send each other.
     have ip || wanted="$wanted iproute2"

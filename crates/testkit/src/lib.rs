@@ -1,7 +1,9 @@
 //! Test bed: real servers, clients, faults and benchmarks' reports. For tests and benchmarks only.
 
+pub mod balancer;
 pub mod bed;
 pub mod echo;
+pub mod fleet;
 pub mod folder;
 pub mod grid;
 pub mod hosts;
@@ -17,6 +19,7 @@ pub mod proxies;
 pub mod raw;
 pub mod redis;
 pub mod report;
+pub mod role;
 pub mod sampler;
 pub mod throttle;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Where a program of the test bed runs: beside the test, or on a host of its own.
 
+use std::ffi::OsStr;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
@@ -35,7 +36,7 @@ impl Place {
     /// A command line that runs the program there. The process is the program itself in the end,
     /// so that its id is what a test kills; and the kernel kills it with the *thread* that
     /// started it, so that a test runner which is killed leaves none.
-    pub fn command(&self, program: &str) -> Command {
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
         if let Self::Host(host) = self {

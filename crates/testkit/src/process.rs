@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::wait::wait_for;
 pub struct Process {
     child: Child,
     log: Arc<Mutex<String>>,
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     exited: Option<ExitStatus>,
 }
 
@@ -31,7 +31,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
         let log = collect(child.stderr.take().expect("stderr is piped"));
-        let lines = lines(child.stdout.take().expect("stdout is piped"));
+        let lines = Mutex::new(lines(child.stdout.take().expect("stdout is piped")));
         Self { child, log, lines, exited: None }
     }
 
@@ -48,9 +48,15 @@ impl Process {
         self.log.lock().expect("no thread panics with it").clone()
     }
 
-    /// The lines of its stdout that nobody has taken yet; disconnected at its end.
-    pub fn lines(&self) -> &Receiver<String> {
-        &self.lines
+    /// The next line of its stdout that nobody has taken yet.
+    ///
+    /// # Errors
+    /// When none comes within `ceiling`, or ever, since it has closed its stdout.
+    ///
+    /// # Panics
+    /// Never: nothing panics with the lock held.
+    pub fn next_line(&self, ceiling: Duration) -> Result<String, RecvTimeoutError> {
+        self.lines.lock().expect("no thread panics with it").recv_timeout(ceiling)
     }
 
     /// How it ended, if it has.

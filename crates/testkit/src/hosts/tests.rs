@@ -176,7 +176,9 @@ fn a_program_on_a_host_is_the_process_that_was_started() {
     let mut command = host.command("sh");
     command.args(["-c", "cat /proc/net/fib_trie; echo ready; exec cat /dev/zero"]);
     let mut process = Process::start(command);
-    let lines: Vec<_> = process.lines().iter().take_while(|line| line != "ready").collect();
+    let lines: Vec<_> = std::iter::from_fn(|| process.next_line(SOON).ok())
+        .take_while(|line| line != "ready")
+        .collect();
     let own = format!(" {}", host.address());
     assert!(lines.iter().any(|line| line.ends_with(&own)), "it sees its host's address: {lines:?}");
     wait_until("cat", SOON, || procs::find(process.pid()).is_some_and(|p| p.name == "cat"));

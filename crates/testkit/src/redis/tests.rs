@@ -1,6 +1,10 @@
 //! Redis does what a test asks of it, and leaves nothing behind.
 
+use std::path::Path;
+use std::process::Command;
+
 use super::*;
+use crate::hosts::Hosts;
 use crate::procs;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -94,6 +98,29 @@ fn frozen_it_accepts_and_says_nothing_until_it_is_thawed() {
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"+PONG\r\n");
+}
+
+#[test]
+fn on_a_host_of_its_own_it_is_asked_although_the_network_is_cut() {
+    let Some(hosts) = Hosts::new_or_say() else { return };
+    let (host, other) = (hosts.add("redis"), hosts.add("other"));
+    let redis = Redis::builder().at(&host).start();
+    assert_eq!(redis.address(), format!("{}:{}", host.address(), redis.port()));
+    let ping = |mut command: Command| command.args(["-u", &redis.url(), "PING"]).output().unwrap();
+    assert_eq!(words(&ping(Command::new("redis-cli"))), "PONG");
+    assert_eq!(words(&ping(other.command("redis-cli"))), "PONG");
+    host.lose_incoming();
+    assert_eq!(redis.cli(&["PING"]), "PONG");
+    let mut stream = other.run(|| {
+        std::net::TcpStream::connect_timeout(
+            &redis.address().parse().unwrap(),
+            Duration::from_millis(300),
+        )
+    });
+    assert!(stream.is_err(), "nobody else reaches it");
+    host.mend();
+    stream = other.run(|| std::net::TcpStream::connect(redis.address()));
+    assert!(stream.is_ok());
 }
 
 #[test]
