@@ -20,6 +20,9 @@ use crate::refusal::Served;
 
 pub use known::{Known, Standing};
 
+/// How long a session's contexts usually take to be disposed.
+const SOON: Duration = Duration::from_millis(100);
+
 /// The patience of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -277,6 +280,13 @@ impl View {
     pub fn found_registry(&mut self, now: Moment) {
         if self.blind.take().is_some() {
             self.known.values_mut().for_each(|known| known.heard = known.heard.max(now));
+        }
+    }
+
+    /// A slot of this worker is about to become free. Where the registry cannot tell, it is asked.
+    pub fn ask_again(&mut self, id: &WorkerId, now: Moment) {
+        if self.blind.is_some() {
+            self.plan(id, now + SOON);
         }
     }
 

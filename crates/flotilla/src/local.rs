@@ -1,6 +1,7 @@
 //! The worker in the gateway's own process: no ticket and no dial, the same admission.
 
 use flotilla_core::BrowserKind;
+use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
 use flotilla_core::metrics::Metrics;
@@ -24,10 +25,11 @@ impl Workers for Local {
         ask: Ask,
         permit: Permit,
     ) -> Result<Opened<Lease>, OpenError> {
-        let opened = self.0.open(ask.session, ask.demand, ask.handshake, move || drop(permit));
+        let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
-        Ok(Opened { upstream, response, ending, granted_after, lease })
+        let lost = Ending::browser_died("browser", "its connection broke");
+        Ok(Opened { upstream, response, ending, lost, granted_after, lease })
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
