@@ -1,7 +1,8 @@
 #!/bin/sh
 # What `make test` needs beyond scripts/setup.sh: a second browser, the proxies that the relay
-# is measured against, promtool, and a test bed under target/testbed: Playwright clients of
-# several versions (npm and PyPI) and a data directory with the same versions installed.
+# is measured against, promtool, a Redis and the network's tools for fleets, and a test bed under
+# target/testbed: Playwright clients of several versions (npm and PyPI) and a data directory with
+# the same versions installed.
 # --clients-only leaves out the data directory, which needs the binary built.
 set -eu
 "$(dirname "$0")/setup.sh"
@@ -17,6 +18,12 @@ system_packages() {
     have haproxy || wanted="$wanted haproxy"
     have nginx || wanted="$wanted nginx-light"
     have promtool || wanted="$wanted prometheus"
+    have redis-server || wanted="$wanted redis-server"
+    have redis-cli || wanted="$wanted redis-tools"
+    have openssl || wanted="$wanted openssl"
+    # Hosts of the test bed are network namespaces, and nft loses what they send each other.
+    have ip || wanted="$wanted iproute2"
+    have nft || wanted="$wanted nftables"
     have firefox-esr || { refresh_apt; ! apt_offers firefox-esr || wanted="$wanted firefox-esr"; }
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted="$wanted python3 python3-venv"
     # shellcheck disable=SC2086

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::bed;
+use crate::place::Place;
 
 const CEILING: Duration = Duration::from_secs(120);
 
@@ -33,7 +34,12 @@ impl Program {
     /// A Node program with playwright-core of that version. Its code sees `chromium`, `firefox`,
     /// `webkit`, `endpoint`, `args`, and `s`, where it keeps what later code needs.
     pub fn node(version: &str, endpoint: &str) -> Self {
-        let mut command = Command::new("node");
+        Self::node_at(&Place::Loopback, version, endpoint)
+    }
+
+    /// The same on a host of its own.
+    pub fn node_at(place: &Place, version: &str, endpoint: &str) -> Self {
+        let mut command = place.command("node");
         command
             .arg(bed::client("driven.mjs"))
             .arg(bed::npm(version).join("node_modules/playwright-core"))

@@ -25,7 +25,7 @@ pub enum Upstream {
 pub struct Proxy {
     child: Child,
     address: SocketAddr,
-    _folder: Folder,
+    folder: Folder,
 }
 
 // === impl Proxy ===
@@ -90,7 +90,14 @@ impl Proxy {
         self.child.id()
     }
 
-    fn start(name: &str, prepare: impl Fn(&Path, u16) -> Result<Command>) -> Result<Self> {
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn start(
+        name: &str,
+        prepare: impl Fn(&Path, u16) -> Result<Command>,
+    ) -> Result<Self> {
         // The port was free a moment ago; should somebody else be faster, the next one is tried.
         for _ in 0..5 {
             let folder = Folder::new();
@@ -99,7 +106,7 @@ impl Proxy {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let mut proxy = Self { child, address, _folder: folder };
+            let mut proxy = Self { child, address, folder };
             if proxy.comes_up() {
                 return Ok(proxy);
             }

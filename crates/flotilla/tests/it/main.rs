@@ -11,6 +11,7 @@ mod browsers;
 mod clients;
 mod faults;
 mod handshakes;
+mod hosts;
 mod isolation;
 mod launch;
 mod network;
