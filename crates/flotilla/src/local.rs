@@ -4,10 +4,12 @@ use flotilla_core::BrowserKind;
 use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
-use flotilla_core::metrics::Metrics;
+use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
+use flotilla_core::ticket::TicketError;
 use flotilla_gateway::{Ask, OpenError, Opened, Permit, Workers};
+use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,36 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
         Worker::Admit(AdmitError::LaunchFailed(why)) => OpenError::LaunchFailed(why),
         Worker::Refused { status, body } => OpenError::Refused { status, body },
         Worker::Unreachable(why) => OpenError::Unreachable(why),
+    }
+}
+
+impl flotilla_registry::redis::Observer for Counted {
+    fn operation(&self, operation: &'static str, took: Duration, ok: bool) {
+        if let Some(operation) = by_name::<StoreOperation>(operation) {
+            self.0.fleet.operation.observe(operation, took);
+        }
+        if !ok {
+            self.0.fleet.errors.inc(());
+        }
+    }
+
+    fn reachable(&self, _: bool) {
+        // The log tells it, and the status has it.
+    }
+
+    fn rejected(&self, reason: &'static str) {
+        self.0.fleet.rejected.inc(by_name(reason).unwrap_or(AdvertFault::Malformed));
+    }
+}
+
+/// The value of a label that has this name.
+fn by_name<L: Label>(name: &str) -> Option<L> {
+    L::ALL.iter().copied().find(|label| label.value() == name)
+}
+
+impl DoorObserver for Counted {
+    fn ticket_refused(&self, error: TicketError) {
+        self.0.fleet.tickets.inc(error);
     }
 }
 

@@ -5,7 +5,7 @@ mod answer;
 mod gateway;
 mod http;
 mod line;
-mod proc;
+pub mod proc;
 mod remote;
 mod rewind;
 mod session;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use flotilla_core::config::{Config, Loaded};
 use flotilla_core::ending::Ending;
 use flotilla_core::keyring::SharedKeyring;
-use flotilla_core::metrics::Metrics;
+use flotilla_core::metrics::{Fleet, Metrics};
 use flotilla_core::status::Status;
 use flotilla_core::view::{Notice, Patience};
 use flotilla_gateway::{Gateway, Remote, RemoteConfig};
 use flotilla_registry::SharedView;
-use flotilla_registry::redis::{Address, Subscriber, SubscriberConfig};
+use flotilla_registry::redis::{RedisAddress, Subscriber, Subscription};
 use tokio::task::JoinHandle;
 
 use super::secret;
@@ -41,7 +41,7 @@ impl GatewayRole {
     pub async fn start(loaded: &Loaded) -> anyhow::Result<Self> {
         let config = &loaded.config;
         let keyring = secret::keyring(&config.fleet)?;
-        let redis = Address::from_config(&config.redis)?;
+        let redis = RedisAddress::parse(&config.redis)?;
         let listener = bind(config).await?;
         let address = listener.local_addr()?;
         let metrics = Arc::new(Metrics::new(config, &loaded.hash()));
@@ -54,7 +54,7 @@ impl GatewayRole {
             gateway_config(config, None, address),
             view.clone(),
             view.subscribe(),
-            remote(config, &view, &keyring),
+            remote(config, &view, &keyring, metrics.clone()),
             metrics,
         );
         let front = gateway.clone();
@@ -95,14 +95,21 @@ impl GatewayRole {
     }
 }
 
-fn remote(config: &Config, view: &Arc<SharedView>, keyring: &SharedKeyring) -> Remote<SharedView> {
+fn remote(
+    config: &Config,
+    view: &Arc<SharedView>,
+    keyring: &SharedKeyring,
+    metrics: Arc<Metrics>,
+) -> Remote<SharedView> {
     let remote = RemoteConfig {
         select_timeout: config.timing.worker_select_timeout,
         launch_timeout: config.browsers.launch_timeout,
         session_max_duration: config.sessions.session_max_duration,
         ttl: config.timing.redis_key_ttl,
     };
-    Remote::new(view.clone(), keyring.clone(), remote, view.subscribe(), found)
+    Remote::new(view.clone(), keyring.clone(), remote, view.subscribe(), move |notice| {
+        found(&metrics.fleet, notice);
+    })
 }
 
 fn subscriber_config(config: &Config, redis: Address) -> SubscriberConfig {
@@ -114,16 +121,22 @@ fn subscriber_config(config: &Config, redis: Address) -> SubscriberConfig {
 }
 
 /// Says what was found out about workers.
-fn found(notice: Notice) {
+fn found(metrics: &Fleet, notice: Notice) {
     match notice {
-        Notice::Routable(worker) => tracing::info!(%worker, "a worker can be reached"),
+        Notice::Routable(worker) => {
+            metrics.registrations.inc(());
+            tracing::info!(%worker, "a worker can be reached");
+        }
         Notice::Unroutable(worker, why) => {
+            metrics.unroutable.inc(());
             tracing::warn!(%worker, why, "a worker cannot be reached: no sessions are sent there");
         }
         Notice::Expired(worker) => {
+            metrics.expired.inc(());
             tracing::warn!(%worker, "a worker was not heard of for its TTL: no sessions are sent there");
         }
         Notice::Duplicate { id, holder, rejected } => {
+            metrics.duplicates.inc(());
             tracing::error!(
                 worker = %id, holder, rejected,
                 "two workers have one name: the first keeps it, the other gets no sessions. \

@@ -11,7 +11,7 @@ use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::status::WorkerState;
 use flotilla_core::{Advert, Instance};
-use flotilla_registry::redis::{Address, Announcer, AnnouncerConfig, Command};
+use flotilla_registry::redis::{Announcement, Announcer, RedisAddress, WorkerCommand};
 use flotilla_worker::door::{Door, DoorConfig};
 use flotilla_worker::driver::DriverLauncher;
 use flotilla_worker::{Worker, WorkerConfig};
@@ -35,7 +35,7 @@ pub struct WorkerRole {
     launcher: Arc<DriverLauncher>,
     identity: Advert,
     announcer: Announcer,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::UnboundedReceiver<WorkerCommand>,
     tasks: Vec<JoinHandle<()>>,
     drain_timeout: Duration,
 }
@@ -50,7 +50,7 @@ impl WorkerRole {
         let config = &loaded.config;
         let started = Instant::now();
         let keyring = secret::keyring(&config.fleet)?;
-        let redis = Address::from_config(&config.redis)?;
+        let redis = RedisAddress::parse(&config.redis)?;
         let catalogue = catalogue(config)?;
         let default = default_served(config, &catalogue);
         let listener = bind(config).await?;
@@ -68,7 +68,7 @@ impl WorkerRole {
         let worker_config = worker_config(config, serves, default)?;
         let identity = identity(config, &worker_config, endpoint)?;
         let board = Arc::new(Board::new(identity.clone()));
-        let (news, changed) = watch::channel(());
+        let (posted, news) = watch::channel(());
         let posts = board.clone();
         let worker = Worker::start(
             worker_config,
@@ -76,29 +76,33 @@ impl WorkerRole {
             events,
             move |advert| {
                 if posts.post(&advert) {
-                    news.send_replace(());
+                    posted.send_replace(());
                 }
             },
             Arc::new(Counted(metrics.clone())),
         );
-        let counted = Arc::new(Counted(metrics));
+        let counted = Arc::new(Counted(metrics.clone()));
         let door = Door::new(
             worker.clone(),
             door_config(config),
             keyring.clone(),
             board.clone(),
             started,
-            counted,
+            metrics,
+            counted.clone(),
         );
         let (told, commands) = mpsc::unbounded_channel();
-        let announcer = Announcer::start(
-            announcer_config(config, redis),
+        let announcer = Announcer::spawn(Announcement {
+            address: redis,
             board,
-            changed,
+            news,
             started,
-            keyring.clone(),
-            told,
-        );
+            keyring: keyring.clone(),
+            heartbeat: config.timing.heartbeat_interval,
+            key_ttl: config.timing.redis_key_ttl,
+            commands: told,
+            observer: counted,
+        });
         let tasks = vec![
             tokio::spawn(serve(door, listener)),
             tokio::spawn(reap(launcher.clone())),
@@ -139,9 +143,9 @@ impl WorkerRole {
         while let Some(command) = self.commands.recv().await {
             tracing::info!(command = command.as_str(), "told by an operator");
             match command {
-                Command::Shutdown => return,
-                Command::Drain => drop(self.worker.drain()),
-                Command::Undrain => self.worker.undrain(),
+                WorkerCommand::Shutdown => return,
+                WorkerCommand::Drain => drop(self.worker.drain()),
+                WorkerCommand::Undrain => self.worker.undrain(),
             }
         }
         // The announcer ends only with this worker.
@@ -181,7 +185,7 @@ async fn serve(door: Door, listener: tokio::net::TcpListener) {
 
 /// Where gateways dial this worker: the configured name, else this machine's own address on the
 /// way to Redis.
-fn endpoint(config: &Config, redis: &Address, bound: SocketAddr) -> anyhow::Result<String> {
+fn endpoint(config: &Config, redis: &RedisAddress, bound: SocketAddr) -> anyhow::Result<String> {
     let port = bound.port();
     let ip = match &config.fleet.private_hostname {
         Some(name) => return Ok(format!("{name}:{port}")),
@@ -214,13 +218,6 @@ fn door_config(config: &Config) -> DoorConfig {
         handshake_limit: usize::try_from(config.listen.handshake_limit).unwrap_or(usize::MAX),
         ping_interval: config.timing.ping_interval,
         peer_timeout: config.timing.peer_timeout,
-    }
-}
-
-fn announcer_config(config: &Config, redis: Address) -> AnnouncerConfig {
-    AnnouncerConfig {
-        redis,
-        heartbeat: config.timing.heartbeat_interval,
-        key_ttl: config.timing.redis_key_ttl,
+        process: flotilla_gateway::proc::figures,
     }
 }

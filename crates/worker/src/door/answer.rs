@@ -8,16 +8,19 @@ use tokio::net::TcpStream;
 /// How much an unread request may still send before the connection is closed on it.
 const DISCARD: usize = 64 * 1024;
 
+/// Words for people.
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// Answers in words, with a code for programs, and closes.
 pub(super) async fn text(peer: &mut TcpStream, status: u16, code: &str, words: &str) {
     let mut head = ResponseHead::new(status, reason(status));
     head.headers.set(wire::REFUSAL_HEADER, code);
-    finish(peer, head, words).await;
+    finish(peer, head, PLAIN, words).await;
 }
 
 /// Answers with this head and body, and closes.
-pub(super) async fn finish(peer: &mut TcpStream, mut head: ResponseHead, body: &str) {
-    head.headers.set("Content-Type", "text/plain; charset=utf-8");
+pub(super) async fn finish(peer: &mut TcpStream, mut head: ResponseHead, kind: &str, body: &str) {
+    head.headers.set("Content-Type", kind);
     head.headers.set("Content-Length", &body.len().to_string());
     head.headers.set("Connection", "close");
     let bytes = [head.to_bytes().as_slice(), body.as_bytes()].concat();

@@ -16,7 +16,8 @@ pub(super) async fn answer(door: &Inner, peer: &mut TcpStream, nonce: &str) {
     }
     let advert = door.advert();
     let proof = door.keyring.get().sign(Purpose::Proof, format!("{nonce} {advert}").as_bytes());
-    answer::finish(peer, ResponseHead::new(200, "OK"), &format!("{proof} {advert}")).await;
+    let body = format!("{proof} {advert}");
+    answer::finish(peer, ResponseHead::new(200, "OK"), answer::PLAIN, &body).await;
 }
 
 /// Ready: it takes sessions, now or when one has ended.

@@ -4,6 +4,7 @@
 
 mod answer;
 mod hello;
+mod pages;
 mod session;
 
 use std::io;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use flotilla_core::Advert;
 use flotilla_core::board::Board;
 use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::metrics::{Metrics, Process};
 use flotilla_core::ticket::{Gate, Route, Ticket, TicketError};
 use flotilla_core::wire;
 use flotilla_relay::head::{HeadError, read_request_head};
@@ -32,6 +34,8 @@ pub struct DoorConfig {
     pub ping_interval: Duration,
     /// How long a side may be silent, pongs included.
     pub peer_timeout: Duration,
+    /// What this process takes of the machine, for the page of metrics.
+    pub process: fn() -> Option<Process>,
 }
 
 /// What a door tells about itself as it happens, for counters.
@@ -49,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) config: DoorConfig,
     pub(crate) keyring: SharedKeyring,
     pub(crate) board: Arc<Board>,
+    metrics: Arc<Metrics>,
     observer: Arc<dyn DoorObserver>,
     started: Instant,
     // A std mutex: held for a look, never across an await.
@@ -63,11 +68,12 @@ impl Door {
         keyring: SharedKeyring,
         board: Arc<Board>,
         started: Instant,
+        metrics: Arc<Metrics>,
         observer: Arc<dyn DoorObserver>,
     ) -> Self {
         let Advert { id, instance, .. } = board.read(Duration::ZERO);
         let gate = Mutex::new(Gate::new(id, instance));
-        Self(Arc::new(Inner { worker, config, keyring, board, observer, started, gate }))
+        Self(Arc::new(Inner { worker, config, keyring, board, metrics, observer, started, gate }))
     }
 
     /// Serves everybody who connects, until the future is dropped. Sessions that have begun go on
@@ -96,6 +102,11 @@ impl Inner {
     /// The advert as of now, signed.
     pub(crate) fn advert(&self) -> String {
         self.board.read(self.started.elapsed()).seal(&self.keyring.get())
+    }
+
+    /// Where gateways dial this worker.
+    pub(crate) fn endpoint(&self) -> String {
+        self.board.read(self.started.elapsed()).endpoint
     }
 
     /// Takes a ticket, once.
@@ -151,6 +162,8 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
     match path.as_str() {
         "/healthz" => answer::text(&mut peer, 200, "ok", "ok\n").await,
         "/readyz" => hello::ready(door, &mut peer).await,
+        "/status.json" => pages::status(door, &mut peer).await,
+        "/metrics" => pages::metrics(door, &mut peer).await,
         _ => {
             let words = "this is a worker of a Flotilla grid: clients connect to its gateways\n";
             answer::text(&mut peer, 404, "not_found", words).await;

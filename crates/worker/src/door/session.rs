@@ -116,7 +116,7 @@ async fn refuse(door: &Inner, peer: &mut TcpStream, error: &OpenError) {
     if let Some(wait) = wait {
         head.headers.set("Retry-After", &format!("{:.0}", wait.as_secs_f64().ceil().max(1.0)));
     }
-    answer::finish(peer, head, &format!("{words}\n")).await;
+    answer::finish(peer, head, answer::PLAIN, &format!("{words}\n")).await;
 }
 
 /// Lets the peer in, relays until the end, and gives the slot back.
