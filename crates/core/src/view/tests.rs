@@ -1,3 +1,5 @@
+//! What a view believes, and when.
+
 use super::*;
 use crate::browser::BrowserKind;
 use crate::status::WorkerState;
