@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::io::Write as _;
 use std::time::Instant;
 
-use flotilla_core::fleet::{Advert, Fleet};
+use flotilla_core::advert::Advert;
+use flotilla_core::fleet::Fleet;
 use flotilla_core::{BrowserKind, PlaywrightVersion, WorkerId};
 use flotilla_testkit::report::{
     Aim, Bar, Chart, Machine, Row, Section, median, number, version_of,
@@ -179,8 +180,8 @@ impl Work {
             slots: SLOTS,
             used: place % SLOTS,
             lifetime: self.random() % 1000,
-            draining: false,
             serves: VERSIONS.map(|version| (BrowserKind::Chromium, version)).to_vec(),
+            ..Advert::default()
         }
     }
 

@@ -52,6 +52,9 @@ impl EndCause {
     }
 }
 
+/// The close code of an operator's end: private use (RFC 6455, section 7.4.2).
+const OPERATOR: u16 = 4000;
+
 /// An end that the grid brings about: the cause, and the close frame that tells the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -87,6 +90,41 @@ impl Ending {
         }
     }
 
+    /// The worker's side vanished without a word.
+    pub fn worker_lost() -> Self {
+        Self {
+            cause: EndCause::WorkerLost,
+            code: 1011,
+            reason: "Flotilla: the worker of this session was lost. Connect again for another"
+                .to_owned(),
+        }
+    }
+
+    /// An operator ended it, and said why.
+    pub fn operator(why: &str) -> Self {
+        let why: String = why.chars().filter(|c| !c.is_control()).take(60).collect();
+        let reason = match why.is_empty() {
+            true => "Flotilla: an operator ended this session".to_owned(),
+            false => format!("Flotilla: an operator ended this session: {why}"),
+        };
+        Self { cause: EndCause::Operator, code: OPERATOR, reason }
+    }
+
+    /// The cause of an end that a worker elsewhere told with a close frame; `None` for one of the
+    /// client's or the browser's own.
+    pub fn cause_of(code: u16, reason: &str) -> Option<EndCause> {
+        if !reason.starts_with("Flotilla: ") {
+            return None;
+        }
+        match code {
+            OPERATOR => Some(EndCause::Operator),
+            1008 => Some(EndCause::Deadline),
+            1011 => Some(EndCause::WorkerCrash),
+            1012 => Some(EndCause::DrainKill),
+            _ => None,
+        }
+    }
+
     /// The session lasted as long as one may.
     pub fn too_long(limit: std::time::Duration) -> Self {
         Self {
@@ -97,5 +135,26 @@ impl Ending {
                 limit.as_secs()
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_travels_with_its_close_frame() {
+        let endings = [
+            Ending::browser_died("browser", "exited with code 1"),
+            Ending::drained(),
+            Ending::operator("too \u{1b}[31mlong"),
+            Ending::too_long(std::time::Duration::from_secs(5)),
+        ];
+        for ending in endings {
+            assert_eq!(Ending::cause_of(ending.code, &ending.reason), Some(ending.cause));
+            assert!(ending.reason.len() <= 123, "RFC 6455, section 5.5");
+            assert!(!ending.reason.contains('\u{1b}'));
+        }
+        assert_eq!(Ending::cause_of(1001, "Browser closed"), None);
     }
 }

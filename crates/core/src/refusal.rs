@@ -148,6 +148,15 @@ impl Refusal {
         .retry_after(Duration::from_secs(5))
     }
 
+    /// The same, with what went wrong last while it waited.
+    #[must_use]
+    pub fn after(mut self, failure: Option<String>) -> Self {
+        if let Some(why) = failure {
+            self.message += &format!(". The last try failed: {why}");
+        }
+        self
+    }
+
     /// The grid is about to stop.
     pub fn draining() -> Self {
         Self::new(

@@ -35,6 +35,9 @@ pub trait Directory: Registry {
     /// Acts on the view, with the time on the view's clock. Everybody who waits for a change of
     /// the fleet is woken.
     fn view<T>(&self, act: impl FnOnce(&mut View, Moment) -> T) -> T;
+
+    /// The same, and nobody is woken: for those who would wake themselves.
+    fn quietly<T>(&self, act: impl FnOnce(&mut View, Moment) -> T) -> T;
 }
 
 impl<R: Registry> Registry for Arc<R> {
@@ -66,5 +69,9 @@ impl<R: Registry> Registry for Arc<R> {
 impl<D: Directory> Directory for Arc<D> {
     fn view<T>(&self, act: impl FnOnce(&mut View, Moment) -> T) -> T {
         (**self).view(act)
+    }
+
+    fn quietly<T>(&self, act: impl FnOnce(&mut View, Moment) -> T) -> T {
+        (**self).quietly(act)
     }
 }

@@ -5,5 +5,7 @@ pub mod exec;
 pub mod grid;
 pub mod local;
 pub mod logging;
+mod parts;
 pub mod printer;
 pub mod probe;
+pub mod roles;

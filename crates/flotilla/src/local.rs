@@ -1,12 +1,15 @@
 //! The worker in the gateway's own process: no ticket and no dial, the same admission.
 
 use flotilla_core::BrowserKind;
+use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
-use flotilla_core::metrics::Metrics;
+use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
+use flotilla_core::ticket::TicketError;
 use flotilla_gateway::{Ask, OpenError, Opened, Permit, Workers};
+use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +27,11 @@ impl Workers for Local {
         ask: Ask,
         permit: Permit,
     ) -> Result<Opened<Lease>, OpenError> {
-        let opened = self.0.open(ask.session, ask.demand, ask.handshake, move || drop(permit));
+        let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
-        Ok(Opened { upstream, response, ending, granted_after, lease })
+        let lost = Ending::browser_died("browser", "its connection broke");
+        Ok(Opened { upstream, response, ending, lost, granted_after, lease })
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
@@ -48,6 +52,36 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
         Worker::Admit(AdmitError::LaunchFailed(why)) => OpenError::LaunchFailed(why),
         Worker::Refused { status, body } => OpenError::Refused { status, body },
         Worker::Unreachable(why) => OpenError::Unreachable(why),
+    }
+}
+
+impl flotilla_registry::redis::Observer for Counted {
+    fn operation(&self, operation: &'static str, took: Duration, ok: bool) {
+        if let Some(operation) = by_name::<StoreOperation>(operation) {
+            self.0.fleet.operation.observe(operation, took);
+        }
+        if !ok {
+            self.0.fleet.errors.inc(());
+        }
+    }
+
+    fn reachable(&self, _: bool) {
+        // The log tells it, and the status has it.
+    }
+
+    fn rejected(&self, reason: &'static str) {
+        self.0.fleet.rejected.inc(by_name(reason).unwrap_or(AdvertFault::Malformed));
+    }
+}
+
+/// The value of a label that has this name.
+fn by_name<L: Label>(name: &str) -> Option<L> {
+    L::ALL.iter().copied().find(|label| label.value() == name)
+}
+
+impl DoorObserver for Counted {
+    fn ticket_refused(&self, error: TicketError) {
+        self.0.fleet.tickets.inc(error);
     }
 }
 

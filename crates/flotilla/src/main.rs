@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
-use flotilla::commands::{browsers, config, front_door, health, run, status, up, usage_error_code};
+use flotilla::commands::{
+    browsers, config, front_door, gateway, health, run, status, up, usage_error_code, worker,
+};
 use flotilla::grid::Grid;
 use flotilla::printer::Printer;
 use flotilla::{exec, logging};
-use flotilla_core::config::{Loaded, Places};
+use flotilla_core::config::{Loaded, Places, Role};
 use flotilla_worker::driver::ExecShim;
 use flotilla_worker::provision::Installer;
 
@@ -32,6 +34,32 @@ Exit codes: 0 after an orderly stop, 2 when it could not be started.
 SIGTERM or SIGINT stops admission and waits for the live sessions, at most the drain timeout; a
 second signal hurries.")]
     Up {
+        /// Print one JSON line when ready
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Start a gateway of a grid of several machines: it lets clients in
+    #[command(after_help = "\
+Exit codes: 0 after an orderly stop, 2 when it could not be started.
+
+Needs REDIS_URL and FLOTILLA_FLEET_SECRET. SIGTERM or SIGINT stops admission and waits for the
+sessions that it relays, at most the drain timeout; a second signal hurries.")]
+    Gateway {
+        /// Print one JSON line when ready
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: SettingFlags,
+    },
+    /// Start a worker of a grid of several machines: it owns browsers
+    #[command(after_help = "\
+Exit codes: 0 after an orderly stop, 2 when it could not be started.
+
+Needs REDIS_URL and FLOTILLA_FLEET_SECRET. SIGTERM or SIGINT, or the command `shutdown` in Redis,
+stops admission and waits for its sessions, at most the drain timeout; a second signal hurries.")]
+    Worker {
         /// Print one JSON line when ready
         #[arg(long)]
         json: bool,
@@ -85,23 +113,34 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up { json, settings } => with(&settings, printer, |loaded| {
+        Command::Up { json, settings } => with(&settings, Role::Standalone, printer, |loaded| {
             logging::start(&loaded.config.log);
             runtime()?.block_on(up::run(&loaded, json, printer))
         }),
+        Command::Gateway { json, settings } => with(&settings, Role::Gateway, printer, |loaded| {
+            logging::start(&loaded.config.log);
+            runtime()?.block_on(gateway::run(&loaded, json, printer))
+        }),
+        Command::Worker { json, settings } => with(&settings, Role::Worker, printer, |loaded| {
+            logging::start(&loaded.config.log);
+            runtime()?.block_on(worker::run(&loaded, json, printer))
+        }),
         Command::Run(command) => match command.endpoint() {
             Some(endpoint) => runtime()?.block_on(run::exec(endpoint, &command, printer)),
-            None => with(&SettingFlags::default(), printer, |loaded| {
+            None => with(&SettingFlags::default(), Role::Standalone, printer, |loaded| {
                 logging::start_quiet();
                 runtime()?.block_on(in_own_grid(loaded, &command, printer))
             }),
         },
-        Command::Browsers(command) => with(&SettingFlags::default(), printer, |loaded| {
-            let Places { data, run_dir } = loaded.config.places;
-            let installer = Installer { data, run_root: run_dir, shim: ExecShim::current_exe()? };
-            logging::start_quiet();
-            runtime()?.block_on(browsers::run(&command, &installer, printer))
-        }),
+        Command::Browsers(command) => {
+            with(&SettingFlags::default(), Role::Standalone, printer, |loaded| {
+                let Places { data, run_dir } = loaded.config.places;
+                let installer =
+                    Installer { data, run_root: run_dir, shim: ExecShim::current_exe()? };
+                logging::start_quiet();
+                runtime()?.block_on(browsers::run(&command, &installer, printer))
+            })
+        }
         Command::Config { command } => config::run(&command, printer),
         Command::Status(command) => {
             runtime()?.block_on(status::run(&command, &default_endpoint(), printer))
@@ -115,10 +154,11 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
 /// Loads the settings, or says what is wrong with them.
 fn with(
     flags: &SettingFlags,
+    role: Role,
     printer: Printer,
     go: impl FnOnce(Loaded) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
-    match load(flags) {
+    match load(flags, role) {
         Ok(loaded) => go(loaded),
         Err(failure) => Ok(failure.report(printer)),
     }
@@ -126,8 +166,9 @@ fn with(
 
 /// The grid that a command asks when it is told none: the one that the settings describe.
 fn default_endpoint() -> String {
-    let listen =
-        load(&SettingFlags::default()).map(|loaded| loaded.config.listen).unwrap_or_default();
+    let listen = load(&SettingFlags::default(), Role::Standalone)
+        .map(|loaded| loaded.config.listen)
+        .unwrap_or_default();
     front_door(&listen.host, listen.port)
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use flotilla_core::ending::Ending;
 use flotilla_core::metrics::{Direction, Relay};
 use flotilla_core::refusal::Served;
 use flotilla_core::wanted::Isolation;
 use flotilla_relay::{Counters, FlowCounters};
+use tokio::sync::oneshot;
 
 #[derive(Debug)]
 pub(crate) struct Active {
@@ -16,6 +18,8 @@ pub(crate) struct Active {
     pub(crate) began: Instant,
     /// The same, in seconds since 1970.
     pub(crate) began_at: u64,
+    /// Ends it, once.
+    pub(crate) end: Option<oneshot::Sender<Ending>>,
     traffic: Arc<Counters>,
     counted: [Counted; 2],
 }
@@ -34,6 +38,7 @@ impl Active {
         isolation: Isolation,
         worker: String,
         traffic: Arc<Counters>,
+        end: oneshot::Sender<Ending>,
     ) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
@@ -42,6 +47,7 @@ impl Active {
             worker,
             began: Instant::now(),
             began_at: since_1970.map_or(0, |since| since.as_secs()),
+            end: Some(end),
             traffic,
             counted: [Counted::default(); 2],
         }

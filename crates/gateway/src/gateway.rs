@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
 use flotilla_core::status::{
-    GridState, PoolStatus, QueueStatus, RegistryStatus, SessionStatus, Slots, Status, WorkerState,
+    GridState, PoolStatus, QueueStatus, SessionStatus, Slots, Status, WorkerState,
 };
 use flotilla_core::wanted::Defaults;
 use flotilla_core::{BrowserKind, PlaywrightVersion, SessionId};
@@ -122,6 +123,22 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
         self.0.active().len()
     }
 
+    /// Ends one of the sessions that are relayed here; `false` when there is no such.
+    pub fn end(&self, id: &SessionId, ending: Ending) -> bool {
+        let end = self.0.active().get_mut(id).and_then(|active| active.end.take());
+        end.is_some_and(|end| end.send(ending).is_ok())
+    }
+
+    /// Ends every session that is relayed here.
+    pub fn end_all(&self, ending: &Ending) {
+        for active in self.0.active().values_mut() {
+            if let Some(end) = active.end.take() {
+                // It may have ended by itself just now.
+                let _ = end.send(ending.clone());
+            }
+        }
+    }
+
     /// Resolves when no session is relayed any more.
     pub async fn idle(&self) {
         // A poll is enough for the end of a drain.
@@ -176,7 +193,7 @@ impl<R: Registry, W: Workers> Inner<R, W> {
     /// Every browser and version that is served, and how many slots and waiters each has.
     fn pools(&self) -> Vec<PoolStatus> {
         let mut pools: BTreeMap<Served, (u32, u32)> = BTreeMap::new();
-        for served in self.registry.look(|fleet| fleet.served()) {
+        for served in self.registry.offered() {
             pools.entry(served).or_default();
         }
         for active in self.active().values() {
@@ -205,8 +222,8 @@ impl<R: Registry, W: Workers> Inner<R, W> {
     }
 
     pub(crate) fn newest(&self, kind: BrowserKind) -> Option<PlaywrightVersion> {
-        let served = self.registry.look(|fleet| fleet.served());
-        served.into_iter().filter(|served| served.0 == kind).map(|served| served.1).max()
+        let offered = self.registry.offered();
+        offered.into_iter().filter(|served| served.0 == kind).map(|served| served.1).max()
     }
 
     fn sessions(&self) -> Vec<SessionStatus> {
@@ -258,13 +275,14 @@ impl<R: Registry, W: Workers> Inner<R, W> {
 impl<R: Registry, W: Workers> Inspect for Inner<R, W> {
     async fn status(&self) -> Status {
         let workers = self.workers.report().await;
-        let available = workers.iter().any(|w| w.state == WorkerState::Available);
+        let takes = [WorkerState::Available, WorkerState::Busy];
+        let available = workers.iter().any(|w| takes.contains(&w.state));
         Status {
             version: self.config.version.clone(),
             state: self.state(available),
             uptime_seconds: self.started.elapsed().as_secs_f64(),
             endpoint: self.config.endpoint.clone(),
-            registry: RegistryStatus::default(),
+            registry: self.registry.status(),
             slots: self.slots(),
             queue: QueueStatus {
                 depth: to_u32(self.line.waiting().values().sum()),

@@ -93,14 +93,21 @@ fn ready(status: &Status, json: bool) -> Response<Full<Bytes>> {
         (GridState::Draining, _) => Some("draining"),
         (GridState::Starting, _) => Some("starting: no browser is up yet"),
         (GridState::Ready, 0) => Some("no worker is available"),
-        (GridState::Ready, _) if !status.registry.reachable => {
-            Some("the registry cannot be reached")
-        }
         (GridState::Ready, _) => None,
     };
+    // It goes on with what it knows: a balancer that took every gateway out would make an outage
+    // of what is none.
+    let warning = (!status.registry.reachable)
+        .then_some("the registry cannot be reached: new workers are not found until it can");
     match (problem, json) {
-        (None, false) => text(StatusCode::OK, "ready\n".to_owned()),
-        (None, true) => as_json(&serde_json::json!({ "ready": true })),
+        (None, false) => text(
+            StatusCode::OK,
+            match warning {
+                None => "ready\n".to_owned(),
+                Some(warning) => format!("ready, but {warning}\n"),
+            },
+        ),
+        (None, true) => as_json(&serde_json::json!({ "ready": true, "warning": warning })),
         (Some(why), _) => refused(&Refusal::other(503, "not_ready", why), json),
     }
 }

@@ -2,11 +2,11 @@
 
 mod active;
 mod answer;
-mod ended;
 mod gateway;
 mod http;
 mod line;
-mod proc;
+pub mod proc;
+mod remote;
 mod rewind;
 mod session;
 mod settle;
@@ -14,5 +14,6 @@ mod workers;
 
 pub use gateway::{Gateway, GatewayConfig};
 pub use line::Permit;
+pub use remote::{Found, Lease, Remote, RemoteConfig};
 pub use session::EVERYBODY;
 pub use workers::{Ask, OpenError, Opened, Workers};

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flotilla_core::queue::{Full, Place, Queue};
+use flotilla_core::queue::{Full, Place};
 use flotilla_core::refusal::Served;
+use flotilla_core::turns::Turns;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -20,16 +21,10 @@ type Free = Box<dyn Fn(Served) -> usize + Send + Sync>;
 pub(crate) struct Line {
     free: Free,
     // A std mutex: held for queue operations, never across an await.
-    state: Mutex<State>,
-}
-
-struct State {
-    queue: Queue<Waiter>,
-    trying: HashMap<Served, usize>,
+    turns: Mutex<Turns<Waiter>>,
 }
 
 struct Waiter {
-    served: Served,
     since: Instant,
     call: oneshot::Sender<Permit>,
 }
@@ -39,7 +34,11 @@ struct Waiter {
 pub struct Permit {
     line: Arc<Line>,
     served: Served,
+    answered: Option<Answered>,
 }
+
+/// What else is to be done when the worker has answered.
+type Answered = Box<dyn FnOnce() + Send>;
 
 /// One client's stay in the line, across several tries.
 pub(crate) struct Stay {
@@ -52,8 +51,7 @@ pub(crate) struct Stay {
 
 impl Line {
     pub(crate) fn new(limit: usize, free: Free) -> Arc<Self> {
-        let state = State { queue: Queue::new(limit), trying: HashMap::new() };
-        Arc::new(Self { free, state: Mutex::new(state) })
+        Arc::new(Self { free, turns: Mutex::new(Turns::new(limit)) })
     }
 
     /// Comes into the line; nothing is taken yet.
@@ -64,41 +62,33 @@ impl Line {
     /// Calls everybody for whom a slot seems free now.
     pub(crate) fn call_next(self: &Arc<Self>) {
         loop {
-            let mut state = self.lock();
-            let State { queue, trying } = &mut *state;
-            let called = queue.call(|waiter| self.is_free(trying, waiter.served));
-            let Some((_, waiter)) = called else { return };
-            let permit = self.permit(&mut state, waiter.served);
-            drop(state);
+            let called = self.turns().call(&self.free);
+            let Some((served, waiter)) = called else { return };
             // Who has left meanwhile drops the permit, which gives the slot to the next.
-            let _ = waiter.call.send(permit);
+            let _ = waiter.call.send(self.permit(served));
         }
     }
 
     /// How many wait, for each browser and version.
     pub(crate) fn waiting(&self) -> HashMap<Served, usize> {
-        self.lock().queue.iter().fold(HashMap::new(), |mut counts, waiter| {
-            *counts.entry(waiter.served).or_default() += 1;
+        self.turns().iter().fold(HashMap::new(), |mut counts, (served, _)| {
+            *counts.entry(served).or_default() += 1;
             counts
         })
     }
 
     /// How long the one has waited that came first.
     pub(crate) fn oldest_wait(&self) -> Duration {
-        self.lock().queue.iter().map(|waiter| waiter.since.elapsed()).max().unwrap_or_default()
+        let turns = self.turns();
+        turns.iter().map(|(_, waiter)| waiter.since.elapsed()).max().unwrap_or_default()
     }
 
-    fn is_free(&self, trying: &HashMap<Served, usize>, served: Served) -> bool {
-        (self.free)(served) > trying.get(&served).copied().unwrap_or_default()
+    fn permit(self: &Arc<Self>, served: Served) -> Permit {
+        Permit { line: self.clone(), served, answered: None }
     }
 
-    fn permit(self: &Arc<Self>, state: &mut State, served: Served) -> Permit {
-        *state.trying.entry(served).or_default() += 1;
-        Permit { line: self.clone(), served }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turns(&self) -> MutexGuard<'_, Turns<Waiter>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,17 +100,15 @@ impl Stay {
     pub(crate) async fn turn(&mut self) -> Result<Permit, Full> {
         let (call, called) = oneshot::channel();
         {
-            let mut state = self.line.lock();
-            let at_once = self.place.is_none()
-                && state.queue.is_empty()
-                && self.line.is_free(&state.trying, self.served);
-            if at_once {
-                return Ok(self.line.permit(&mut state, self.served));
+            let mut turns = self.line.turns();
+            let newcomer = self.place.is_none();
+            if newcomer && turns.try_at_once(self.served, (self.line.free)(self.served)) {
+                return Ok(self.line.permit(self.served));
             }
-            let waiter = Waiter { served: self.served, since: self.since, call };
+            let waiter = Waiter { since: self.since, call };
             match self.place {
-                Some(place) => state.queue.rejoin(&self.key, place, waiter),
-                None => self.place = Some(state.queue.join(&self.key, waiter)?),
+                Some(place) => turns.rejoin(&self.key, place, self.served, waiter),
+                None => self.place = Some(turns.join(&self.key, self.served, waiter)?),
             }
         }
         self.line.call_next();
@@ -135,26 +123,33 @@ impl Stay {
 
     /// How many of its own key are before it.
     pub(crate) fn ahead(&self) -> usize {
-        self.place.map_or(0, |place| self.line.lock().queue.ahead(&self.key, place))
+        self.place.map_or(0, |place| self.line.turns().ahead(&self.key, place))
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
         if let Some(place) = self.place {
-            let left = self.line.lock().queue.leave(&self.key, place);
+            let left = self.line.turns().leave(&self.key, place);
             drop(left);
         }
     }
 }
 
+impl Permit {
+    /// Has this done too when the worker has answered.
+    pub(crate) fn and_then(mut self, answered: impl FnOnce() + Send + 'static) -> Self {
+        self.answered = Some(Box::new(answered));
+        self
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.line.lock();
-        if let Some(trying) = state.trying.get_mut(&self.served) {
-            *trying = trying.saturating_sub(1);
+        if let Some(answered) = self.answered.take() {
+            answered();
         }
-        drop(state);
+        self.line.turns().answered(self.served);
         self.line.call_next();
     }
 }
@@ -204,7 +199,7 @@ mod tests {
             task.await.unwrap();
         }
         assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4]);
-        assert!(line.lock().trying.values().all(|n| *n == 0));
+        assert_eq!(line.turns().trying(), 0);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::fs;
 use flotilla_core::metrics::{ProcFiles, Process};
 
 /// The figures as they are now; `None` where there is no such `/proc`.
-pub(crate) fn figures() -> Option<Process> {
+pub fn figures() -> Option<Process> {
     let read = |path| fs::read_to_string(path).ok();
     Process::from_proc(&ProcFiles {
         stat: &read("/proc/self/stat")?,

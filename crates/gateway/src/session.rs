@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use flotilla_core::ending::EndCause;
+use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::metrics::{ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult};
 use flotilla_core::pool::{Demand, Sharing};
 use flotilla_core::refusal::Served;
@@ -15,20 +15,23 @@ use flotilla_core::registry::Registry;
 use flotilla_core::wanted::{Handshake, Isolation, Wanted, query};
 use flotilla_core::{BrowserKind, Refusal, SessionId};
 use flotilla_relay::head::{HeadError, read_request_head};
-use flotilla_relay::{Counters, Outcome, RelayOptions, RequestHead, Socket};
+use flotilla_relay::{CloseReason, Counters, Ended, RelayOptions, RequestHead, Socket, relay};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use crate::active::Active;
 use crate::answer;
-use crate::ended::Ended;
-use crate::gateway::{Gateway, Inner};
+use crate::gateway::{Gateway, GatewayConfig, Inner};
 use crate::line::Permit;
 use crate::settle::settle;
 use crate::workers::{Ask, OpenError, Opened, Workers};
 
 /// The tenant of everybody, as long as there are no API keys.
 pub const EVERYBODY: &str = "everybody";
+
+/// How long a worker is not asked again for a browser that it could not launch, where others can.
+const AFTER_FAILED_LAUNCH: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves one connection from its first byte.
 pub(crate) async fn connection<R: Registry, W: Workers>(
@@ -206,7 +209,7 @@ fn serveable<R: Registry, W: Workers>(
     if *gateway.draining.borrow() {
         return Err(Refusal::draining());
     }
-    let all = gateway.registry.look(|fleet| fleet.served());
+    let all = gateway.registry.offered();
     let version = match wanted.version {
         Some(version) => Some(version),
         None => gateway
@@ -248,6 +251,7 @@ async fn wait_and_open<R: Registry, W: Workers>(
     let served = (demand.kind, demand.version);
     let mut stay = gateway.line.enter(EVERYBODY, served);
     let mut draining = gateway.draining.subscribe();
+    let mut last_failure = None;
     let deadline = tokio::time::sleep(gateway.config.queue_timeout);
     tokio::pin!(deadline);
     loop {
@@ -260,45 +264,65 @@ async fn wait_and_open<R: Registry, W: Workers>(
                 Err(full) => return Err(Refusal::queue_full(full.waiting, full.limit)),
             },
             () = &mut deadline => {
-                (Err(Refusal::deadline_passed(stay.waited(), stay.ahead())), QueueResult::Timeout)
+                let refusal = Refusal::deadline_passed(stay.waited(), stay.ahead());
+                (Err(refusal.after(last_failure.take())), QueueResult::Timeout)
             }
         };
         gateway.metrics.queue.wait.observe((served.0, result), stay.waited());
         gateway.metrics.connect.phase.observe(ConnectPhase::Queue, began.elapsed());
-        if let Some(opened) = open(gateway, id, &head, demand, permit?).await? {
-            return Ok(opened);
+        match open(gateway, id, &head, demand, permit?).await? {
+            Tried::Opened(worker, opened) => return Ok((worker, *opened)),
+            Tried::Gone => {}
+            Tried::Failed(why) => last_failure = Some(why),
         }
     }
 }
 
-/// Offers the session to the first worker in the order of choice. `None` when its slot was gone.
+/// What became of one try.
+enum Tried<L> {
+    Opened(String, Box<Opened<L>>),
+    /// The slot was gone.
+    Gone,
+    /// The worker could not take it; another may.
+    Failed(String),
+}
+
+/// Offers the session to the first worker in the order of choice.
 async fn open<R: Registry, W: Workers>(
     gateway: &Inner<R, W>,
     id: &SessionId,
     head: &RequestHead,
     demand: &Demand,
     permit: Permit,
-) -> Result<Option<(String, Opened<W::Lease>)>, Refusal> {
+) -> Result<Tried<W::Lease>, Refusal> {
     let (kind, version) = (demand.kind, demand.version);
-    let Some(worker) = gateway.registry.look(|fleet| fleet.choose(kind, version).cloned()) else {
-        return Ok(None);
+    let Some(worker) = gateway.registry.claim((kind, version)) else {
+        return Ok(Tried::Gone);
     };
+    let (registry, on_its_way) = (gateway.registry.clone(), worker.clone());
+    let permit = permit.and_then(move || registry.settle(&on_its_way));
     let began = Instant::now();
     let ask = Ask { session: id.clone(), demand: demand.clone(), handshake: head.clone() };
     let opened = gateway.workers.open(&worker, ask, permit).await;
+    let others = |wait| gateway.registry.ailing(&worker, (kind, version), wait);
     let phase = &gateway.metrics.connect.phase;
     match opened {
         Ok(opened) => {
             phase.observe(ConnectPhase::Claim, opened.granted_after);
             phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(opened.granted_after));
-            Ok(Some((worker.to_string(), opened)))
+            Ok(Tried::Opened(worker.to_string(), Box::new(opened)))
         }
-        Err(OpenError::Busy) => Ok(None),
+        Err(OpenError::Busy) => Ok(Tried::Gone),
+        Err(OpenError::Elsewhere(why)) => Ok(Tried::Failed(why)),
         Err(OpenError::Draining) => Err(Refusal::draining()),
-        Err(OpenError::BackingOff { wait, why }) => {
-            Err(Refusal::backing_off(kind, version, wait, &why))
-        }
-        Err(OpenError::LaunchFailed(why)) => Err(Refusal::launch_failed(kind, version, &why)),
+        Err(OpenError::BackingOff { wait, why }) => match others(wait) {
+            true => Ok(Tried::Failed(why)),
+            false => Err(Refusal::backing_off(kind, version, wait, &why)),
+        },
+        Err(OpenError::LaunchFailed(why)) => match others(AFTER_FAILED_LAUNCH) {
+            true => Ok(Tried::Failed(why)),
+            false => Err(Refusal::launch_failed(kind, version, &why)),
+        },
         Err(OpenError::Refused { status, body }) => {
             Err(Refusal::other(status, "browser_refused", body))
         }
@@ -323,12 +347,13 @@ async fn run<R: Registry, W: Workers>(
     started: Started<W::Lease>,
 ) {
     let Started { id, served, isolation, worker, opened } = started;
-    let Opened { upstream, mut response, ending, lease, .. } = opened;
+    let Opened { upstream, mut response, ending, lost, lease, .. } = opened;
     let (name, value) = answer::debug_log(&id);
     response.headers.set(name, value);
     let began = Instant::now();
     let traffic = Arc::new(Counters::default());
-    let active = Active::new(served, isolation, worker, traffic.clone());
+    let (end, asked) = oneshot::channel();
+    let active = Active::new(served, isolation, worker, traffic.clone(), end);
     let _listed = Listed::new(gateway, &id, active);
     if client.write_all(&response.to_bytes()).await.is_err() {
         gateway.metrics.sessions.ended.inc((served.0, EndCause::ClientLost));
@@ -336,11 +361,32 @@ async fn run<R: Registry, W: Workers>(
     }
     gateway.metrics.connect.phase.observe(ConnectPhase::Upgrade, began.elapsed());
     tracing::info!(session = %id, browser = %served.0, playwright = %served.1, isolation = isolation.as_str(), "session started");
-    let ended = Ended::new(ending, gateway.config.session_max_duration);
-    let outcome =
-        relay(gateway, Socket::from(client).with_leftover(early), upstream, &traffic, &ended).await;
+    let limit = gateway.config.session_max_duration;
+    let limit = limit.map(|limit| (limit, Ending::too_long(limit)));
+    let ended = Ended::new(ending, lost, limit, close_reason);
+    let asked = async {
+        match asked.await {
+            Ok(ending) => ending,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let decided = ended.decided(asked);
+    let client = Socket::from(client).with_leftover(early);
+    let options = relay_options(&gateway.config);
+    let outcome = relay(client, upstream, &options, &traffic, decided, || ended.lost()).await;
     drop(lease);
-    settle(&gateway.metrics, &id, served, began.elapsed(), &outcome, ended.cause());
+    settle(
+        &gateway.metrics,
+        &id,
+        served,
+        began.elapsed(),
+        &outcome,
+        ended.cause().map(|ending| ending.cause),
+    );
+}
+
+fn close_reason(ending: &Ending) -> CloseReason {
+    CloseReason::new(ending.code, ending.reason.clone())
 }
 
 /// Shows the session as active for as long as it lives.
@@ -362,21 +408,11 @@ impl<R, W> Drop for Listed<'_, R, W> {
     }
 }
 
-/// Relays until the session is over.
-async fn relay<R, W>(
-    gateway: &Inner<R, W>,
-    client: Socket,
-    upstream: Socket,
-    traffic: &Counters,
-    ended: &Ended,
-) -> Outcome {
-    let config = &gateway.config;
-    let options = RelayOptions {
+fn relay_options(config: &GatewayConfig) -> RelayOptions {
+    RelayOptions {
         ping_interval: config.ping_interval,
         client_timeout: config.peer_timeout,
         upstream_timeout: config.peer_timeout,
         ..RelayOptions::default()
-    };
-    flotilla_relay::relay(client, upstream, &options, traffic, ended.decided(), || ended.lost())
-        .await
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flotilla_core::SessionId;
-use flotilla_core::ending::EndCause;
+use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::metrics::{CloseCode, ClosedBy, Metrics};
 use flotilla_core::refusal::Served;
 use flotilla_relay::{EndedBy, How, Outcome};
@@ -41,6 +41,10 @@ fn cause(outcome: &Outcome) -> EndCause {
         (EndedBy::Client, _) => EndCause::ClientLost,
         // A browser's server closes only when its browser has gone.
         (EndedBy::Upstream, How::Timeout) => EndCause::WorkerLost,
+        (EndedBy::Upstream, How::Close(close)) => {
+            let told = Ending::cause_of(close.code.unwrap_or_default(), &close.text);
+            told.unwrap_or(EndCause::WorkerCrash)
+        }
         (EndedBy::Upstream, _) => EndCause::WorkerCrash,
         (EndedBy::Relay, _) => EndCause::Operator,
     }

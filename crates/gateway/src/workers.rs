@@ -26,8 +26,11 @@ pub struct Opened<L> {
     pub upstream: Socket,
     /// The answer to the handshake: 101.
     pub response: ResponseHead,
-    /// Resolves when the worker ends the session, and why.
+    /// Resolves when the worker ends the session, and why. A worker elsewhere says so with a close
+    /// frame instead.
     pub ending: tokio::sync::oneshot::Receiver<Ending>,
+    /// What the client is told when the worker's side vanishes without a word.
+    pub lost: Ending,
     /// How long the worker took to admit it and to have its browser.
     pub granted_after: std::time::Duration,
     /// Holds the slot. Dropped when the relay is over: the worker frees the slot once the
@@ -38,8 +41,10 @@ pub struct Opened<L> {
 /// Why a worker did not take a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// It has no free slot after all: another may have, or this one later.
+    /// It has no free slot after all: another may have, or this one later. The registry knows.
     Busy,
+    /// It cannot be had for this session; another may. The registry knows.
+    Elsewhere(String),
     /// It is draining.
     Draining,
     /// The browser keeps failing; the next try is some time away.

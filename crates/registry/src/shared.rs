@@ -87,9 +87,13 @@ impl Registry for SharedView {
 
 impl Directory for SharedView {
     fn view<T>(&self, act: impl FnOnce(&mut View, Moment) -> T) -> T {
-        let now = self.now();
-        let acted = act(&mut self.lock(), now);
+        let acted = self.quietly(act);
         self.changed.send_replace(());
         acted
+    }
+
+    fn quietly<T>(&self, act: impl FnOnce(&mut View, Moment) -> T) -> T {
+        let now = self.now();
+        act(&mut self.lock(), now)
     }
 }

@@ -8,6 +8,7 @@
 mod buffer;
 pub mod close;
 pub mod counters;
+pub mod ended;
 mod flow;
 pub mod frame;
 pub mod head;
@@ -20,6 +21,7 @@ pub mod tracker;
 
 pub use close::{CloseReason, PeerClose};
 pub use counters::{Counters, FlowCounters};
+pub use ended::Ended;
 pub use frame::{Sender, Violation};
 pub use head::{
     HeadError, Headers, RequestHead, ResponseHead, UpgradeError, read_request_head,

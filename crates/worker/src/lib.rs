@@ -1,5 +1,6 @@
 //! Owns slots and browsers: admission, browser pool, the driver's supervisor.
 
+pub mod door;
 pub mod driver;
 pub mod provision;
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use flotilla_core::launcher::BrowserId;
 use flotilla_core::pool::{Browser, Phase, Pool, Role};
-use flotilla_core::status::{BrowserState, BrowserStatus, WorkerState, WorkerStatus};
+use flotilla_core::status::{
+    BrowserState, BrowserStatus, SessionStatus, WorkerState, WorkerStatus,
+};
 
 use crate::supervisor::{Process, WorkerConfig};
 
@@ -25,8 +27,33 @@ pub(crate) fn worker(
         used: count(pool.used()),
         sessions_served: pool.admitted_ever(),
         started_at: config.started_at,
+        release: config.release.clone(),
+        endpoint: String::new(),
+        heartbeat_age_seconds: 0.0,
+        uptime_seconds: now.as_secs_f64(),
+        problem: None,
+        serves: config.serves.clone(),
         browsers,
     }
+}
+
+/// Its sessions, the oldest first.
+pub(crate) fn sessions(config: &WorkerConfig, pool: &Pool, now: Duration) -> Vec<SessionStatus> {
+    let mut sessions: Vec<_> = pool
+        .sessions()
+        .filter(|holding| !holding.releasing)
+        .map(|holding| SessionStatus {
+            id: holding.session.to_string(),
+            browser: holding.kind,
+            version: holding.version,
+            isolation: holding.isolation.as_str().to_owned(),
+            started_at: config.started_at + holding.since.as_secs(),
+            age_seconds: now.saturating_sub(holding.since).as_secs_f64(),
+            worker: config.id.to_string(),
+        })
+        .collect();
+    sessions.sort_by(|a, b| b.age_seconds.total_cmp(&a.age_seconds));
+    sessions
 }
 
 fn state(pool: &Pool, browsers: &[BrowserStatus]) -> WorkerState {

@@ -1,11 +1,10 @@
 //! A session on this worker: admitted, connected to its browser, and given back by dropping.
 
-use flotilla_core::SessionId;
 use flotilla_core::ending::Ending;
-use flotilla_core::fleet::Advert;
 use flotilla_core::launcher::{Endpoint, Launcher, LauncherEvent};
 use flotilla_core::pool::{Demand, NotAdmitted};
-use flotilla_core::status::WorkerStatus;
+use flotilla_core::status::{SessionStatus, WorkerStatus};
+use flotilla_core::{Advert, SessionId};
 use flotilla_relay::head::{HeadError, read_response_body, read_response_head};
 use flotilla_relay::{RequestHead, ResponseHead, Socket};
 use std::sync::Arc;
@@ -97,8 +96,8 @@ impl Worker {
     }
 
     /// Admits a session, waits for its browser and passes the client's handshake on to it.
-    /// `admitted` is called as soon as the slot is taken or refused. Dropping the future gives
-    /// everything back.
+    /// `admitted` is told as soon as the slot is taken (`true`) or refused. Dropping the future
+    /// gives everything back.
     ///
     /// # Errors
     /// When there is no slot, no browser, or no answer.
@@ -107,14 +106,14 @@ impl Worker {
         session: SessionId,
         demand: Demand,
         handshake: RequestHead,
-        admitted: impl FnOnce() + Send,
+        admitted: impl FnOnce(bool) + Send,
     ) -> Result<Opened, OpenError> {
         let began = Instant::now();
         let lease = Lease { session: session.clone(), commands: self.commands.downgrade() };
         let (reply, answer) = oneshot::channel();
         self.send(Command::Admit { session: session.clone(), demand, reply });
         let answer = answer.await.map_err(|_| AdmitError::Stopped)?;
-        admitted();
+        admitted(answer.is_ok());
         let granted = answer?.granted.await.map_err(|_| AdmitError::Stopped)??;
         let Granted { browser, endpoint, ending } = granted;
         let granted_after = began.elapsed();
@@ -128,6 +127,25 @@ impl Worker {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Inspect(reply));
         answer.await.ok()
+    }
+
+    /// Its sessions, the oldest first; `None` when it has stopped.
+    pub async fn sessions(&self) -> Option<Vec<SessionStatus>> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Sessions(reply));
+        answer.await.ok()
+    }
+
+    /// Admits sessions again after [`Worker::drain`].
+    pub fn undrain(&self) {
+        self.send(Command::Undrain);
+    }
+
+    /// Ends one session with these words; `false` when there is no such live session.
+    pub async fn end(&self, session: SessionId, ending: Ending) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::End(session, ending, reply));
+        answer.await.unwrap_or(false)
     }
 
     /// Admits nobody from now on: at once, whether or not the future is awaited. It resolves when

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flotilla_core::ending::Ending;
-use flotilla_core::fleet::Advert;
 use flotilla_core::launcher::{
     BrowserId, Endpoint, LaunchError, LaunchSpec, Launched, Launcher, LauncherEvent,
 };
 use flotilla_core::pool::{Demand, Effect, Limits, NotAdmitted, Pool};
 use flotilla_core::refusal::Served;
-use flotilla_core::status::WorkerStatus;
-use flotilla_core::{BrowserKind, PlaywrightVersion, SessionId, WorkerId};
+use flotilla_core::status::{SessionStatus, WorkerStatus};
+use flotilla_core::{Advert, BrowserKind, PlaywrightVersion, SessionId, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{memory, report};
@@ -32,6 +31,8 @@ pub struct WorkerConfig {
     pub measure_every: Duration,
     /// When it started, in seconds since 1970, for reports.
     pub started_at: u64,
+    /// The version of the program, for reports.
+    pub release: String,
 }
 
 /// What a worker tells about itself as it happens, for counters.
@@ -81,7 +82,10 @@ pub(crate) enum Command {
     },
     Closed(SessionId),
     Inspect(oneshot::Sender<WorkerStatus>),
+    Sessions(oneshot::Sender<Vec<SessionStatus>>),
     Drain,
+    Undrain,
+    End(SessionId, Ending, oneshot::Sender<bool>),
     Drained(oneshot::Sender<()>),
     EndAll(Ending),
     Launched(BrowserId, Duration, Result<Launched, LaunchError>),
@@ -102,6 +106,8 @@ pub(crate) struct Supervisor<L, R> {
     publish: R,
     observer: Arc<dyn Observer>,
     started: Instant,
+    /// False until the first browser is up.
+    ready: bool,
     processes: HashMap<BrowserId, Process>,
     asking: HashMap<SessionId, Granting>,
     endings: HashMap<SessionId, oneshot::Sender<Ending>>,
@@ -119,6 +125,7 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
     ) -> Self {
         Self {
             pool: Pool::new(config.limits.clone()),
+            ready: config.keep_ready.is_none(),
             config,
             launcher,
             publish,
@@ -192,7 +199,14 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
             Command::Inspect(reply) => {
                 let _ = reply.send(report::worker(&self.config, &self.pool, &self.processes, now));
             }
+            Command::Sessions(reply) => {
+                let _ = reply.send(report::sessions(&self.config, &self.pool, now));
+            }
             Command::Drain => self.pool.drain(now),
+            Command::Undrain => self.pool.undrain(now),
+            Command::End(session, ending, reply) => {
+                let _ = reply.send(self.pool.end(&session, &ending));
+            }
             Command::Drained(reply) => self.drained.push(reply),
             Command::EndAll(ending) => self.pool.end_all(&ending),
             Command::Launched(browser, took, result) => self.launched(browser, took, result, now),
@@ -232,6 +246,7 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
                 let ms = took.as_millis() as u64;
                 tracing::info!(%browser, pid = launched.pid, version = launched.browser_version, ms, "browser ready");
                 self.processes.insert(browser.clone(), Process { launched });
+                self.ready = true;
                 self.pool.launched(&browser, now);
             }
             Err(error) => {
@@ -251,8 +266,11 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
             slots: self.pool.slots(),
             used: self.pool.used(),
             lifetime: self.pool.admitted_ever(),
+            starting: !self.ready,
             draining: self.pool.is_draining(),
             serves: self.config.serves.clone(),
+            browsers: self.pool.counts(),
+            ..Advert::default()
         });
     }
 

@@ -119,7 +119,7 @@ impl Config {
         violations.retain(|v| !v.keys.iter().any(|key| unreadable.contains(key)));
         errors.extend(violations.into_iter().map(ConfigError::Rule));
         if errors.is_empty() {
-            let notes = notes::notes(&entries, &sources.env);
+            let notes = notes::notes(&entries, &sources.env, sources.role);
             Ok(Loaded { config, entries, notes })
         } else {
             Err(errors)

@@ -1,14 +1,15 @@
 //! What a person should know about a configuration although nothing in it is wrong.
 
 use super::nearest::distance;
-use super::read::{Entry, Origin};
+use super::read::{Entry, Origin, Role};
 use super::setting::Setting;
 use super::settings;
 
 /// Settings that were made and are not used, and variables that look like a setting and are none.
-pub(super) fn notes(entries: &[Entry], env: &[(String, String)]) -> Vec<String> {
+pub(super) fn notes(entries: &[Entry], env: &[(String, String)], role: Role) -> Vec<String> {
     let strays = env.iter().filter_map(|(name, _)| stray(name));
-    unused(entries).into_iter().chain(strays).collect()
+    let unused = (role == Role::Standalone).then(|| unused(entries)).flatten();
+    unused.into_iter().chain(strays).collect()
 }
 
 /// One note for all of them: people who bring an environment from elsewhere set many.

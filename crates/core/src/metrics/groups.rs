@@ -3,12 +3,13 @@
 use crate::browser::BrowserKind;
 use crate::ending::EndCause;
 use crate::pool::ExitReason;
+use crate::ticket::TicketError;
 
 use super::instrument::{Counter, Gauge, Histogram, Stopwatch};
 use super::metric::metrics;
 use super::words::{
-    CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool, QueueResult, Route,
-    RouteClass, StartResult, StatusCode, WorkerExit,
+    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool,
+    QueueResult, Route, RouteClass, StartResult, StatusCode, StoreOperation, WorkerExit,
 };
 
 /// From a loopback round trip to a client's patience.
@@ -100,5 +101,27 @@ metrics! {
         exits: Counter<(BrowserKind, ExitReason)> = "flotilla_browser_exits_total";
         /// Workers that went, by reason.
         worker_exits: Counter<(Pool, WorkerExit)> = "flotilla_worker_exits_total";
+    }
+}
+
+metrics! {
+    /// Several processes as one grid.
+    Fleet, "Fleet" {
+        /// Workers that proved themselves to this gateway, for the first time or again.
+        registrations: Counter<()> = "flotilla_worker_registrations_total";
+        /// Workers that this gateway could not reach, each time that one was lost.
+        unroutable: Counter<()> = "flotilla_worker_dial_failures_total";
+        /// Workers that were not heard of for their TTL.
+        expired: Counter<()> = "flotilla_worker_expiries_total";
+        /// Times that two live workers had one name.
+        duplicates: Counter<()> = "flotilla_worker_duplicates_total";
+        /// Entries of the registry that were not believed, by reason.
+        rejected: Counter<AdvertFault> = "flotilla_registry_rejected_total";
+        /// Tickets that this worker did not take, by reason.
+        tickets: Counter<TicketError> = "flotilla_tickets_refused_total";
+        /// How long the registry took to answer, by operation.
+        operation: Histogram<StoreOperation> = "flotilla_store_op_seconds", buckets FAST;
+        /// Operations of the registry that failed.
+        errors: Counter<()> = "flotilla_store_errors_total";
     }
 }

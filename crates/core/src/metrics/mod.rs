@@ -16,15 +16,16 @@ mod text;
 mod words;
 
 pub use docs::markdown;
-pub use groups::{Browsers, Connect, Http, Queue, Relay, Sessions};
+pub use groups::{Browsers, Connect, Fleet, Http, Queue, Relay, Sessions};
 pub use instrument::{Counter, Gauge, GaugeGuard, Histogram, Stopwatch};
 pub use label::{Label, LabelSet};
 pub use metric::{Metric, Type};
 pub use probe::{Probe, Probed};
 pub use process::{ProcFiles, Process};
 pub use words::{
-    CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool, ProbePhase,
-    ProbeResult, QueueResult, Route, RouteClass, StartResult, StatusCode, WorkerExit,
+    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool,
+    ProbePhase, ProbeResult, QueueResult, Route, RouteClass, StartResult, StatusCode,
+    StoreOperation, WorkerExit,
 };
 
 use crate::config::Config;
@@ -48,6 +49,8 @@ pub struct Metrics {
     pub relay: Relay,
     /// Browser processes.
     pub browsers: Browsers,
+    /// Several processes as one grid.
+    pub fleet: Fleet,
     /// What the health check's own sessions found.
     pub probe: Probe,
     about: About,
@@ -63,6 +66,7 @@ impl Metrics {
             queue: Queue::new(),
             relay: Relay::new(),
             browsers: Browsers::new(),
+            fleet: Fleet::new(),
             probe: Probe::new(),
             about: About::new(config, config_hash),
         }
@@ -77,6 +81,7 @@ impl Metrics {
         self.queue.render(&mut out);
         self.relay.render(&mut out);
         self.browsers.render(&mut out);
+        self.fleet.render(&mut out);
         self.probe.render(&mut out);
         computed::render(status, &self.about, process, &mut out);
         out.finish()
@@ -102,6 +107,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {
         Queue::METRICS,
         Relay::METRICS,
         Browsers::METRICS,
+        Fleet::METRICS,
         Probe::METRICS,
         computed::METRICS,
         process::METRICS,

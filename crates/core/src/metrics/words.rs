@@ -1,16 +1,19 @@
 //! The values that labels take.
 
+use crate::advert::InvalidAdvert;
 use crate::browser::BrowserKind;
 use crate::ending::EndCause;
 use crate::launcher::LaunchError;
 use crate::pool::ExitReason;
 use crate::refusal::Refusal;
+use crate::ticket::TicketError;
 
 use super::label::{Label, label, label_of};
 
 label_of!(BrowserKind = "browser");
 label_of!(EndCause = "cause");
 label_of!(ExitReason = "reason");
+label_of!(TicketError = "reason");
 
 label! {
     /// What became of a client that wanted a session.
@@ -60,6 +63,50 @@ label! {
         Dial = "dial",
         /// Its answer to the handshake.
         Upgrade = "upgrade",
+    }
+}
+
+label! {
+    /// Why an entry of the registry was not believed.
+    AdvertFault = "reason" {
+        /// It was not signed with the fleet's secret.
+        Forged = "forged",
+        /// It was longer than any real one.
+        TooLong = "too_long",
+        /// It was no advert at all.
+        Malformed = "malformed",
+        /// It said what cannot be.
+        Absurd = "absurd",
+        /// It was filed under another worker's name.
+        Misfiled = "misfiled",
+    }
+}
+
+impl From<&InvalidAdvert> for AdvertFault {
+    fn from(error: &InvalidAdvert) -> Self {
+        match error {
+            InvalidAdvert::Forged => Self::Forged,
+            InvalidAdvert::TooLong(_) => Self::TooLong,
+            InvalidAdvert::Malformed(_) => Self::Malformed,
+            InvalidAdvert::Absurd(_) => Self::Absurd,
+            InvalidAdvert::Misfiled => Self::Misfiled,
+        }
+    }
+}
+
+label! {
+    /// What the registry was asked for.
+    StoreOperation = "op" {
+        /// Telling it about a worker.
+        Announce = "announce",
+        /// Reading the whole fleet.
+        Snapshot = "snapshot",
+        /// Whether it is there.
+        Ping = "ping",
+        /// Removing what the dead left.
+        Reap = "reap",
+        /// Reading or writing a command.
+        Command = "command",
     }
 }
 

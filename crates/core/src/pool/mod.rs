@@ -28,6 +28,7 @@ use crate::id::SessionId;
 use crate::launch_options::LaunchOptions;
 use crate::launcher::BrowserId;
 use crate::version::PlaywrightVersion;
+use crate::wanted::Isolation;
 
 pub use browsers::{Browser, Phase, Role};
 pub use launches::Backoff;
@@ -186,6 +187,7 @@ struct Session {
     browser: BrowserId,
     kind: BrowserKind,
     version: PlaywrightVersion,
+    isolation: Isolation,
     since: Moment,
     stage: Stage,
 }
@@ -199,6 +201,8 @@ pub struct Holding<'a> {
     pub kind: BrowserKind,
     /// Which Playwright.
     pub version: PlaywrightVersion,
+    /// How far it is kept from others.
+    pub isolation: Isolation,
     /// When it was admitted.
     pub since: Moment,
     /// True once its connection is closed, while its contexts are being disposed.
@@ -293,10 +297,15 @@ impl Pool {
         let serving = self.assign(&browser, session.clone(), now);
         let stage = if serving { Stage::Live } else { Stage::Waiting };
         let (kind, version) = (demand.kind, demand.version);
-        let holding = Session { browser: browser.clone(), kind, version, since: now, stage };
+        let isolation = match demand.sharing {
+            Sharing::Tenant(_) => Isolation::Tenant,
+            Sharing::Alone | Sharing::Custom { .. } => Isolation::Session,
+        };
+        let granted = browser.clone();
+        let holding = Session { browser, kind, version, isolation, since: now, stage };
         self.sessions.insert(session.clone(), holding);
         if serving {
-            self.effects.push(Effect::Grant { session, browser });
+            self.effects.push(Effect::Grant { session, browser: granted });
         }
         self.tick(now);
         Ok(())
@@ -413,6 +422,7 @@ impl Pool {
             session,
             kind: found.kind,
             version: found.version,
+            isolation: found.isolation,
             since: found.since,
             releasing: matches!(found.stage, Stage::Releasing { .. }),
         })

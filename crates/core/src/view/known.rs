@@ -6,7 +6,7 @@ use super::{Check, Patience};
 use crate::advert::Advert;
 use crate::pool::Moment;
 use crate::refusal::Served;
-use crate::status::WorkerState;
+use crate::status::{WorkerState, WorkerStatus};
 use crate::ticket::millis;
 
 /// How sure a gateway is of a worker.
@@ -113,6 +113,29 @@ impl Known {
     pub fn uptime_in(&self, from_now: Duration, now: Moment) -> u64 {
         let then = self.uptime_at_zero + i128::from(millis(now + from_now));
         u64::try_from(then).unwrap_or(0)
+    }
+
+    /// The worker as people are told of it.
+    pub fn status(&self, ttl: Duration, now: Moment) -> WorkerStatus {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        WorkerStatus {
+            id: self.advert.id.to_string(),
+            state: self.state(ttl, now),
+            slots: count(self.advert.slots),
+            used: count(self.advert.used),
+            sessions_served: self.advert.lifetime,
+            started_at: self.advert.started_at,
+            release: self.advert.release.clone(),
+            endpoint: self.advert.endpoint.clone(),
+            heartbeat_age_seconds: self.age(now).as_secs_f64(),
+            uptime_seconds: self.uptime_in(Duration::ZERO, now) as f64 / 1000.0,
+            problem: match &self.standing {
+                Standing::Unroutable(why) => Some(why.clone()),
+                _ => None,
+            },
+            serves: self.advert.serves.clone(),
+            browsers: Vec::new(),
+        }
     }
 
     /// How long ago it was last heard of.

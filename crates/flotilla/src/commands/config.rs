@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgMatches, Command};
 use flotilla_core::config::{
-    self, Config, ConfigError, File, Loaded, PlanError, Sources, Steps, UnsafeJump, check_jump,
-    plan_change, settings,
+    self, Config, ConfigError, File, Loaded, PlanError, Role, Sources, Steps, UnsafeJump,
+    check_jump, plan_change, settings,
 };
 
 use crate::printer::Printer;
@@ -71,12 +71,14 @@ pub enum Page {
 pub fn run(command: &ConfigCommand, printer: Printer) -> anyhow::Result<ExitCode> {
     let outcome = match command {
         ConfigCommand::Show { json, diff_from_default, settings } => {
-            load(settings).map(|loaded| show(&loaded, *json, *diff_from_default))
+            load(settings, Role::Standalone).map(|loaded| show(&loaded, *json, *diff_from_default))
         }
-        ConfigCommand::Check { from, settings } => load(settings).and_then(|loaded| {
-            let steps = from.as_deref().map(|old| steps(old, &loaded.config)).transpose()?;
-            Ok(verdict(&loaded, steps))
-        }),
+        ConfigCommand::Check { from, settings } => {
+            load(settings, Role::Standalone).and_then(|loaded| {
+                let steps = from.as_deref().map(|old| steps(old, &loaded.config)).transpose()?;
+                Ok(verdict(&loaded, steps))
+            })
+        }
         ConfigCommand::Docs { page } => Ok(match page {
             Page::Settings => config::markdown(),
             Page::Example => config::example(),
@@ -231,8 +233,8 @@ fn listed(errors: &[ConfigError]) -> String {
 ///
 /// # Errors
 /// Everything that is wrong with them, together.
-pub fn load(flags: &SettingFlags) -> Result<Loaded, ConfigFailure> {
-    load_from(flags, std::env::vars_os())
+pub fn load(flags: &SettingFlags, role: Role) -> Result<Loaded, ConfigFailure> {
+    load_from(flags, role, std::env::vars_os())
 }
 
 /// As [`load`], with another environment.
@@ -241,6 +243,7 @@ pub fn load(flags: &SettingFlags) -> Result<Loaded, ConfigFailure> {
 /// Everything that is wrong, together.
 pub fn load_from(
     flags: &SettingFlags,
+    role: Role,
     env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, ConfigFailure> {
     // A setting that is not text is wrong anyway, and its error shows what can be shown.
@@ -250,7 +253,8 @@ pub fn load_from(
     let sources = Sources {
         flags: flags.given.clone(),
         file: file(flags, &env)?,
-        machine: machine(&env),
+        machine: machine(&env, role),
+        role,
         env: env.into_iter().collect(),
     };
     Config::load(&sources).map_err(ConfigFailure::Invalid)
@@ -283,7 +287,7 @@ fn read(path: &Path) -> Result<File, ConfigFailure> {
 }
 
 /// The defaults that depend on the machine.
-fn machine(env: &Env) -> Vec<(&'static str, String)> {
+fn machine(env: &Env, role: Role) -> Vec<(&'static str, String)> {
     let data = path(env, "XDG_DATA_HOME")
         .or_else(|| path(env, "HOME").map(|home| home.join(".local/share")))
         .unwrap_or_else(|| PathBuf::from("/var/lib"))
@@ -293,9 +297,13 @@ fn machine(env: &Env) -> Vec<(&'static str, String)> {
         || std::env::temp_dir().join(format!("flotilla-{}", rustix::process::getuid().as_raw())),
         |folder| folder.join("flotilla"),
     );
-    [("data", data), ("run_dir", run_dir)]
-        .map(|(key, path)| (key, path.display().to_string()))
-        .to_vec()
+    let places = [("data", data), ("run_dir", run_dir)];
+    let mut defaults = places.map(|(key, path)| (key, path.display().to_string())).to_vec();
+    if role == Role::Worker {
+        // Gateways are elsewhere, and nobody gets in without a ticket of theirs.
+        defaults.extend([("host", "0.0.0.0".to_owned()), ("port", "3131".to_owned())]);
+    }
+    defaults
 }
 
 #[cfg(test)]
@@ -330,28 +338,33 @@ mod tests {
     #[test]
     fn flags_win_over_the_environment_and_switches_need_no_value() {
         let given = flags(&["--port", "9000", "--allow-anyone", "--headless=false"]);
-        let loaded = load_from(&given, env(&[("PORT", "1"), ("HOME", "/nowhere")])).unwrap();
+        let loaded =
+            load_from(&given, Role::Standalone, env(&[("PORT", "1"), ("HOME", "/nowhere")]))
+                .unwrap();
         assert_eq!(loaded.config.listen.port, 9000);
         assert!(loaded.config.listen.allow_anyone);
         assert!(!loaded.config.browsers.headless);
         assert_eq!(loaded.config.places.data, Path::new("/nowhere/.local/share/flotilla"));
         let args = flags(&["--allowed-launch-args", "--lang=,--mute-audio"]);
-        let loaded = load_from(&args, env(&[])).unwrap();
+        let loaded = load_from(&args, Role::Standalone, env(&[])).unwrap();
         assert_eq!(loaded.config.sessions.allowed_launch_args, ["--lang=", "--mute-audio"]);
     }
 
     #[test]
     fn a_file_that_was_named_must_be_there() {
-        let failure = load_from(&flags(&["--config", "/no/such.toml"]), env(&[])).unwrap_err();
+        let failure = load_from(&flags(&["--config", "/no/such.toml"]), Role::Standalone, env(&[]))
+            .unwrap_err();
         assert!(failure.to_string().contains("/no/such.toml"), "{failure}");
         let named = env(&[("FLOTILLA_CONFIG", "/no/other.toml")]);
-        assert!(load_from(&SettingFlags::default(), named).is_err());
+        assert!(load_from(&SettingFlags::default(), Role::Standalone, named).is_err());
     }
 
     #[test]
     fn every_mistake_is_listed_in_one_go() {
         let wrong = env(&[("PORT", "eighty"), ("HEADLESS", "maybe")]);
-        let failure = load_from(&flags(&["--queue-limit", "x"]), wrong).unwrap_err().to_string();
+        let failure = load_from(&flags(&["--queue-limit", "x"]), Role::Standalone, wrong)
+            .unwrap_err()
+            .to_string();
         assert!(failure.starts_with("3 settings are wrong:\n  - PORT: \"eighty\""), "{failure}");
         assert!(failure.contains("--queue-limit: \"x\" is not"), "{failure}");
     }

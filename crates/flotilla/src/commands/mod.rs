@@ -4,10 +4,12 @@ use std::time::Duration;
 
 pub mod browsers;
 pub mod config;
+pub mod gateway;
 pub mod health;
 pub mod run;
 pub mod status;
 pub mod up;
+pub mod worker;
 
 /// The grid that an option names, or its variable. An empty variable names none; an empty option
 /// is a mistake, and is left to be refused.

@@ -131,6 +131,7 @@ fn worker(answer: &'static str, slots: usize) -> (Worker, Arc<Fake>) {
         keep_ready: None,
         measure_every: Duration::from_secs(60),
         started_at: 0,
+        release: String::new(),
     };
     let worker = Worker::start(config, fake.clone(), told, |_| {}, Arc::new(Quiet));
     (worker, fake)
@@ -146,7 +147,7 @@ fn handshake() -> RequestHead {
 
 async fn open(worker: &Worker, name: &str, sharing: Sharing) -> Result<Opened, OpenError> {
     let demand = Demand { kind: KIND, version: V, sharing };
-    worker.open(SessionId(name.to_owned()), demand, handshake(), || {}).await
+    worker.open(SessionId(name.to_owned()), demand, handshake(), |_| {}).await
 }
 
 fn shared() -> Sharing {
@@ -240,7 +241,7 @@ async fn a_client_that_leaves_while_it_waits_gives_its_slot_back() {
     fake.fail.store(false, Ordering::SeqCst);
     let (taken, told) = oneshot::channel();
     let demand = Demand { kind: KIND, version: V, sharing: shared() };
-    let opening = worker.open(SessionId("s1".to_owned()), demand, handshake(), move || {
+    let opening = worker.open(SessionId("s1".to_owned()), demand, handshake(), move |_| {
         let _ = taken.send(());
     });
     tokio::select! {

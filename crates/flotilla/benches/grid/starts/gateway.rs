@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use flotilla_core::config::Config;
 use flotilla_core::ending::Ending;
-use flotilla_core::fleet::Advert;
 use flotilla_core::metrics::Metrics;
-use flotilla_core::registry::Registry as _;
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::wanted::Defaults;
-use flotilla_core::{BrowserKind, PlaywrightVersion, WorkerId};
+use flotilla_core::{Advert, BrowserKind, PlaywrightVersion, WorkerId};
 use flotilla_gateway::{Ask, Gateway, GatewayConfig, OpenError, Opened, Permit, Workers};
 use flotilla_registry::InProcess;
 use flotilla_relay::{RequestHead, ResponseHead, Socket, read_response_head};
@@ -118,7 +116,7 @@ impl Fakes {
 }
 
 fn advert(id: WorkerId) -> Advert {
-    Advert { id, slots: SLOTS, used: 0, lifetime: 0, draining: false, serves: vec![SERVED] }
+    Advert { id, slots: SLOTS, serves: vec![SERVED], ..Advert::default() }
 }
 
 impl Slots {
@@ -156,7 +154,8 @@ impl Workers for Fakes {
         let dialled = self.dial(ask.handshake).await;
         let (upstream, response) =
             dialled.map_err(|error| OpenError::Unreachable(error.to_string()))?;
-        Ok(Opened { upstream, response, ending, granted_after: Duration::ZERO, lease })
+        let lost = Ending::worker_lost();
+        Ok(Opened { upstream, response, ending, lost, granted_after: Duration::ZERO, lease })
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {

@@ -1,0 +1,163 @@
+//! Workers elsewhere: a ticket, a connection, and the worker's own word on whether it takes the
+//! session.
+
+mod dial;
+mod prove;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flotilla_core::ending::Ending;
+use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::registry::Directory;
+use flotilla_core::status::WorkerStatus;
+use flotilla_core::ticket::{Route, Ticket};
+use flotilla_core::{Instance, WorkerId};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::line::Permit;
+use crate::workers::{Ask, OpenError, Opened, Workers};
+
+pub use prove::Found;
+
+/// How long a ticket is good for. It is used at once; the rest is for a slow network.
+const TICKET_FOR: Duration = Duration::from_secs(30);
+
+/// What a gateway is told about reaching workers.
+#[derive(Clone, Debug)]
+pub struct RemoteConfig {
+    /// How long a worker may take to say whether it takes a session.
+    pub select_timeout: Duration,
+    /// How long its browser may take after that.
+    pub launch_timeout: Duration,
+    /// How long a session may last.
+    pub session_max_duration: Option<Duration>,
+    /// How long a worker counts as there, for its state in reports.
+    pub ttl: Duration,
+}
+
+/// The workers that a directory knows.
+#[derive(Debug)]
+pub struct Remote<D> {
+    directory: Arc<D>,
+    keyring: SharedKeyring,
+    config: RemoteConfig,
+    proving: JoinHandle<()>,
+}
+
+/// A worker at the moment when a session is offered to it.
+#[derive(Debug)]
+struct Target {
+    id: WorkerId,
+    instance: Instance,
+    endpoint: String,
+    expires: u64,
+}
+
+impl<D: Directory> Remote<D> {
+    /// Reaches the workers of this directory, and keeps asking those that must prove themselves.
+    pub fn new(
+        directory: Arc<D>,
+        keyring: SharedKeyring,
+        config: RemoteConfig,
+        changed: tokio::sync::watch::Receiver<()>,
+        found: impl Fn(Found) + Send + Sync + 'static,
+    ) -> Self {
+        let prover = prove::Prover::new(directory.clone(), keyring.clone(), found);
+        let proving = tokio::spawn(prover.run(changed));
+        Self { directory, keyring, config, proving }
+    }
+
+    fn target(&self, id: &WorkerId) -> Option<Target> {
+        self.directory.quietly(|view, now| {
+            let known = view.worker(id)?;
+            Some(Target {
+                id: id.clone(),
+                instance: known.advert.instance.clone(),
+                endpoint: known.advert.endpoint.clone(),
+                expires: known.uptime_in(TICKET_FOR, now),
+            })
+        })
+    }
+
+    fn ticket(&self, target: &Target, ask: &Ask, route: Route) -> String {
+        let mut nonce = [0; 8];
+        // Without random numbers the session's own name still tells tickets apart.
+        let _ = getrandom::fill(&mut nonce);
+        let ticket = Ticket {
+            session: ask.session.clone(),
+            worker: target.id.clone(),
+            instance: target.instance.clone(),
+            route,
+            demand: ask.demand.clone(),
+            max_seconds: self.config.session_max_duration.map(|limit| limit.as_secs()),
+            expires: target.expires,
+            nonce: u64::from_le_bytes(nonce),
+        };
+        ticket.seal(&self.keyring.get())
+    }
+
+    /// Nobody is sent there until it has answered again.
+    fn failed(&self, target: &Target, why: &str) -> OpenError {
+        self.directory.view(|view, now| view.failed(&target.id, &target.instance, why, now));
+        OpenError::Elsewhere(why.to_owned())
+    }
+}
+
+impl<D: Directory> Workers for Remote<D> {
+    /// The connection itself holds the slot; the lease asks after it where nobody else would tell.
+    type Lease = Lease<D>;
+
+    async fn open(
+        &self,
+        worker: &WorkerId,
+        ask: Ask,
+        permit: Permit,
+    ) -> Result<Opened<Lease<D>>, OpenError> {
+        let Some(target) = self.target(worker) else {
+            return Err(OpenError::Elsewhere("the worker has just left".to_owned()));
+        };
+        let ticket = self.ticket(&target, &ask, Route::Relayed);
+        let lease = Lease { directory: self.directory.clone(), id: target.id.clone() };
+        let dialled = self.dial(&target, &ticket, ask.handshake, permit).await?;
+        let (_, ending) = oneshot::channel();
+        Ok(Opened {
+            upstream: dialled.upstream,
+            response: dialled.response,
+            ending,
+            lost: Ending::worker_lost(),
+            granted_after: dialled.granted_after,
+            lease,
+        })
+    }
+
+    async fn report(&self) -> Vec<WorkerStatus> {
+        let ttl = self.config.ttl;
+        self.directory.quietly(|view, now| {
+            let mut all: Vec<_> = view.workers().map(|known| known.status(ttl, now)).collect();
+            all.sort_by(|a, b| a.id.cmp(&b.id));
+            all
+        })
+    }
+}
+
+impl<D> Drop for Remote<D> {
+    fn drop(&mut self) {
+        self.proving.abort();
+    }
+}
+
+/// A session on a worker elsewhere.
+#[derive(Debug)]
+pub struct Lease<D: Directory> {
+    directory: Arc<D>,
+    id: WorkerId,
+}
+
+impl<D: Directory> Drop for Lease<D> {
+    /// Without the registry nobody tells us that the slot is free: we ask a little later.
+    fn drop(&mut self) {
+        self.directory.quietly(|view, now| view.ask_again(&self.id, now));
+    }
+}
