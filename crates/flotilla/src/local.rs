@@ -4,7 +4,7 @@ use flotilla_core::BrowserKind;
 use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
-use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
+use flotilla_core::metrics::{AdvertFault, Metrics, StoreOperation};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
@@ -56,10 +56,8 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
 }
 
 impl flotilla_registry::redis::Observer for Counted {
-    fn operation(&self, operation: &'static str, took: Duration, ok: bool) {
-        if let Some(operation) = by_name::<StoreOperation>(operation) {
-            self.0.fleet.operation.observe(operation, took);
-        }
+    fn operation(&self, operation: StoreOperation, took: Duration, ok: bool) {
+        self.0.fleet.operation.observe(operation, took);
         if !ok {
             self.0.fleet.errors.inc(());
         }
@@ -69,14 +67,9 @@ impl flotilla_registry::redis::Observer for Counted {
         // The log tells it, and the status has it.
     }
 
-    fn rejected(&self, reason: &'static str) {
-        self.0.fleet.rejected.inc(by_name(reason).unwrap_or(AdvertFault::Malformed));
+    fn rejected(&self, reason: AdvertFault) {
+        self.0.fleet.rejected.inc(reason);
     }
-}
-
-/// The value of a label that has this name.
-fn by_name<L: Label>(name: &str) -> Option<L> {
-    L::ALL.iter().copied().find(|label| label.value() == name)
 }
 
 impl DoorObserver for Counted {
