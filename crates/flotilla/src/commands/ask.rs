@@ -51,7 +51,11 @@ impl GridArgs {
 
 /// The grid itself did not answer as it should.
 pub(super) fn could_not(operator: &Operator, error: OperatorError) -> anyhow::Error {
-    anyhow::Error::new(error).context(format!("the grid at {} did not answer", operator.endpoint()))
+    let endpoint = operator.endpoint();
+    match error {
+        OperatorError::Refused { .. } => anyhow::anyhow!("the grid at {endpoint} refused: {error}"),
+        error => anyhow::anyhow!("the grid at {endpoint} could not be asked: {error}"),
+    }
 }
 
 /// Who is asked: what the person wrote, or everybody that fits.

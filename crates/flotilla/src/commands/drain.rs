@@ -4,8 +4,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::ask::{BAD, EXIT_CODES, GridArgs, Targets, could_not};
+use super::duration;
 use super::orders::{self, Ordered, What};
-use super::{duration, wait};
+use super::wait::{self, For};
 use crate::operator::{Operator, Settings};
 use crate::printer::Printer;
 
@@ -68,7 +69,7 @@ pub async fn drain(
     let waited = match command.wait {
         None => Vec::new(),
         Some(within) => {
-            wait::until_empty(&operator, &orders::done(&all), false, within, printer).await?
+            wait::until(For::Empty, &operator, &orders::done(&all), within, printer).await?
         }
     };
     if command.grid.json {

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::ask::{BAD, COULD_NOT_RUN, GridArgs, could_not, counted};
 use super::orders::{self, What};
-use super::{duration, in_words, sessions, wait};
+use super::wait::{self, For};
+use super::{duration, in_words, sessions};
 use crate::operator::{Operator, Settings};
 use crate::printer::{Align, Printer, Table};
 
@@ -171,7 +172,12 @@ async fn carry_out(
     };
     let waited = match command.wait {
         None => Vec::new(),
-        Some(within) => wait::until_empty(operator, &leaving, true, within, printer).await?,
+        Some(within) => {
+            // A grid in one process goes with its worker.
+            let own = plan.victims.iter().any(|victim| victim.worker.endpoint.is_empty());
+            let what = if own { For::GoneWithItsGateway } else { For::Gone };
+            wait::until(what, operator, &leaving, within, printer).await?
+        }
     };
     if command.grid.json {
         let mut document = document(plan);

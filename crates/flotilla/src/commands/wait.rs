@@ -54,27 +54,38 @@ struct Seen {
 }
 
 impl Seen {
-    /// How the wait for it has ended, if it has. One that ends has not until it is gone.
-    fn ended(&self, until_gone: bool) -> Option<How> {
+    /// How the wait for it has ended, if it has.
+    fn ended(&self, what: For) -> Option<How> {
         let Some(status) = &self.status else { return Some(How::Gone) };
         match status.state {
             WorkerState::Starting | WorkerState::Available | WorkerState::Busy => {
                 Some(How::Undrained)
             }
-            _ if until_gone => None,
+            _ if what != For::Empty => None,
             _ => (status.used == 0 && self.sessions.is_empty()).then_some(How::Drained),
         }
     }
 }
 
-/// Waits until these workers have no session left, or are gone.
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// That a worker has no session left.
+    Empty,
+    /// That it is gone.
+    Gone,
+    /// That it is gone, and the gateway in the same process with it.
+    GoneWithItsGateway,
+}
+
+/// Waits until that is so of all these workers.
 ///
 /// # Errors
 /// When the grid cannot be asked any more.
-pub(super) async fn until_empty(
+pub(super) async fn until(
+    what: For,
     operator: &Operator,
     workers: &[String],
-    until_gone: bool,
     within: Option<Duration>,
     printer: Printer,
 ) -> anyhow::Result<Vec<Waited>> {
@@ -83,10 +94,13 @@ pub(super) async fn until_empty(
     let (mut waiting, mut all) = (workers.to_vec(), Vec::new());
     while !waiting.is_empty() {
         let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        let seen = look(operator, &waiting).await?;
+        let seen = match look(operator, &waiting).await {
+            Err(OperatorError::Http(_)) if what == For::GoneWithItsGateway => nobody(&waiting),
+            seen => seen.map_err(|error| could_not(operator, error))?,
+        };
         progress.set_message(words(&seen));
         for one in seen {
-            let ended = one.ended(until_gone).or(over.then_some(How::TimedOut));
+            let ended = one.ended(what).or(over.then_some(How::TimedOut));
             let Some(ended) = ended else { continue };
             waiting.retain(|worker| *worker != one.worker);
             let waited = Waited { worker: one.worker, ended, sessions: one.sessions };
@@ -111,18 +125,24 @@ fn spinner() -> ProgressBar {
     progress
 }
 
+fn nobody(workers: &[String]) -> Vec<Seen> {
+    let gone =
+        |worker: &String| Seen { worker: worker.clone(), status: None, sessions: Vec::new() };
+    workers.iter().map(gone).collect()
+}
+
 /// Asks the workers themselves; what the gateway knows of each is as new as its answer.
-async fn look(operator: &Operator, workers: &[String]) -> anyhow::Result<Vec<Seen>> {
+async fn look(operator: &Operator, workers: &[String]) -> Result<Vec<Seen>, OperatorError> {
     let mut seen = Vec::new();
     for worker in workers {
         let sessions = match operator.sessions(Some(worker)).await {
             Ok(list) => list.sessions,
             Err(OperatorError::Refused { status: 404, .. }) => Vec::new(),
-            Err(error) => return Err(could_not(operator, error)),
+            Err(error) => return Err(error),
         };
         seen.push(Seen { worker: worker.clone(), status: None, sessions });
     }
-    let known = operator.workers().await.map_err(|error| could_not(operator, error))?;
+    let known = operator.workers().await?;
     for one in &mut seen {
         one.status = known.iter().find(|status| status.id == one.worker).cloned();
     }
@@ -192,14 +212,18 @@ mod tests {
 
     #[test]
     fn a_worker_is_waited_for_until_no_slot_of_it_is_held() {
-        assert_eq!(seen("draining", 2, &[5.0]).ended(false), None);
-        assert_eq!(seen("draining", 1, &[]).ended(false), None, "its contexts are being disposed");
-        assert_eq!(seen("draining", 0, &[]).ended(false), Some(How::Drained));
-        assert_eq!(seen("draining", 0, &[]).ended(true), None, "it is still there");
-        assert_eq!(seen("stalled", 1, &[]).ended(false), None);
-        assert_eq!(seen("available", 0, &[]).ended(false), Some(How::Undrained));
+        assert_eq!(seen("draining", 2, &[5.0]).ended(For::Empty), None);
+        assert_eq!(
+            seen("draining", 1, &[]).ended(For::Empty),
+            None,
+            "its contexts are being disposed"
+        );
+        assert_eq!(seen("draining", 0, &[]).ended(For::Empty), Some(How::Drained));
+        assert_eq!(seen("draining", 0, &[]).ended(For::Gone), None, "it is still there");
+        assert_eq!(seen("stalled", 1, &[]).ended(For::Empty), None);
+        assert_eq!(seen("available", 0, &[]).ended(For::Empty), Some(How::Undrained));
         let gone = Seen { status: None, ..seen("draining", 0, &[]) };
-        assert_eq!(gone.ended(true), Some(How::Gone));
+        assert_eq!(gone.ended(For::Gone), Some(How::Gone));
     }
 
     #[test]
