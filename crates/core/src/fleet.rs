@@ -94,6 +94,11 @@ impl Fleet {
         self.free.get(&(kind, version)).copied().unwrap_or_default()
     }
 
+    /// Sessions that are on their way to a worker.
+    pub fn pending(&self) -> usize {
+        self.workers.values().map(|entry| entry.pending).sum()
+    }
+
     /// Workers that take such sessions, free or not.
     pub fn serving(&self, served: Served) -> usize {
         self.ranks.get(&served).map_or(0, BTreeSet::len)

@@ -1,7 +1,9 @@
 //! Words and decisions of the grid: no sockets, files, processes or wall clock.
 
 pub mod advert;
+pub mod attempt;
 pub mod board;
+pub mod book;
 pub mod browser;
 pub mod cadence;
 pub mod config;
@@ -14,6 +16,7 @@ pub mod launch_options;
 pub mod launcher;
 pub mod metrics;
 pub mod pool;
+pub mod proof;
 pub mod queue;
 pub mod refusal;
 pub mod registry;
