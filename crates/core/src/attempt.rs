@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::ending::{EndCause, Ending};
 use crate::id::{Instance, SessionId, WorkerId};
 use crate::pool::{Demand, Moment};
 use crate::refusal::{Refusal, Served};
@@ -76,6 +77,8 @@ pub enum NotOpened {
     Elsewhere(String),
     /// It could not be reached, or what answers there makes no sense.
     Failed(String),
+    /// It was ended while it waited for its browser, with these words for the client.
+    Ended(String),
     /// The whole grid is draining.
     Draining,
     /// The browser keeps failing; the next try is some time away.
@@ -123,6 +126,7 @@ impl NotOpened {
                 Self::BackingOff { wait, why: words }
             }
             "launch_failed" => Self::LaunchFailed(words),
+            "ended" => Self::Ended(words),
             "browser_refused" => Self::Refused { status, body: words },
             _ => Self::Failed(format!("it answered {status}: {words}")),
         }
@@ -154,10 +158,20 @@ impl NotOpened {
                 true => again(Some(why)),
                 false => Next::Refuse(Refusal::launch_failed(kind, version, &why)),
             },
+            Self::Ended(words) => Next::Refuse(Refusal::other(503, "ended", words)),
             Self::Refused { status, body } => {
                 Next::Refuse(Refusal::other(status, "browser_refused", body))
             }
         }
+    }
+}
+
+/// The code of a worker's refusal when a session is ended that waits for its browser. At the end
+/// of the worker's drain another worker may take it; an operator's word is the last.
+pub fn code_of(ending: &Ending) -> &'static str {
+    match ending.cause {
+        EndCause::DrainKill => "draining",
+        _ => "ended",
     }
 }
 
@@ -181,6 +195,6 @@ mod tests {
         for code in ["launch_failed", "launch_backing_off"] {
             assert!(again(code, true) && !again(code, false), "{code}");
         }
-        assert!(!again("browser_refused", true));
+        assert!(!again("browser_refused", true) && !again("ended", true));
     }
 }

@@ -201,7 +201,7 @@ impl View {
     /// A worker could not launch this browser: others are asked for it until then. `false` when
     /// there are no others: then it is asked again.
     pub fn ailing(&mut self, id: &WorkerId, served: Served, until: Moment) -> bool {
-        let others = self.fleet.serving(served) > 1;
+        let others = self.fleet.has_another(id, served);
         if others {
             self.fleet.set_ailing(id, served, true);
             self.ailing.insert((until, id.clone(), served));

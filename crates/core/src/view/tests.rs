@@ -213,6 +213,7 @@ fn a_worker_that_cannot_launch_is_passed_over_for_a_while_if_there_is_another() 
     view.heard(other.clone(), secs(0));
     check(&mut view, Ok(Advert { seq: 2, ..other }), secs(0));
     assert!(view.ailing(&id(), SERVED, secs(5)));
+    assert!(view.ailing(&id(), SERVED, secs(5)), "the next session there finds out the same");
     assert_eq!(free(&view), 5);
     view.tick(secs(5));
     assert_eq!(free(&view), 10);

@@ -247,8 +247,10 @@ impl World {
 
     fn reset(&mut self, conn: ConnId, to: usize) {
         let Some(found) = self.net.conns.get(&conn) else { return };
+        // Behind what is on its way already.
+        let last = found.packets[1 - to].back().map_or(Moment::ZERO, |(ready, _)| *ready);
         let at = self.now + self.latency(found.ends[1 - to].host, found.ends[to].host);
-        self.push(at, Event::Rst { conn, to });
+        self.push(at.max(last), Event::Rst { conn, to });
     }
 
     fn packet(&mut self, conn: ConnId, from: usize, packet: Packet) {

@@ -2,7 +2,7 @@
 //! client, a browser's or a worker's or a gateway's death, an operator, a limit, a lost connection
 //! or a long silence ends a session. Never Redis, another session, or housekeeping.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flotilla_core::ending::EndCause;
@@ -24,7 +24,8 @@ struct Evidence {
     /// Records, by the gateway's and the worker's connection.
     ended: BTreeMap<ConnId, Vec<(Moment, EndCause)>>,
     left: BTreeMap<ConnId, Vec<(Moment, EndCause)>>,
-    unseated: BTreeMap<ConnId, Vec<Moment>>,
+    /// Left before they had a browser.
+    unseated: BTreeSet<ConnId>,
 }
 
 pub(super) fn one_record_with_a_true_cause(case: &mut Case<'_>) {
@@ -41,8 +42,11 @@ pub(super) fn one_record_with_a_true_cause(case: &mut Case<'_>) {
 /// A session that was admitted ends once on its worker: with a record, or before it had a browser.
 fn of_the_worker(case: &mut Case<'_>, evidence: &Evidence, conn: ConnId, visit: &Visit) {
     let records = evidence.left.get(&conn).map_or(&[][..], Vec::as_slice);
-    let unseated = evidence.unseated.get(&conn).map_or(0, Vec::len);
-    let ends = records.len() + unseated;
+    let ends = match visit.browser {
+        Some(_) => records.len(),
+        // It left before a browser had it: that is all there is to say.
+        None => usize::from(evidence.unseated.contains(&conn)) + records.len(),
+    };
     let died = case.time.lives[&visit.worker].how.is_some();
     if ends > 1 || (ends == 0 && !died && visit.given_up < case.outcome.setup.heal_at) {
         let what = format!("{:?} on {:?} ({conn:?}) has {ends}", visit.session, visit.worker);
@@ -100,7 +104,9 @@ impl Evidence {
                 Fact::Left { conn, cause, .. } => {
                     all.left.entry(*conn).or_default().push((*at, *cause));
                 }
-                Fact::Unseated { conn, .. } => all.unseated.entry(*conn).or_default().push(*at),
+                Fact::Unseated { conn, .. } | Fact::Parted { conn, .. } => {
+                    all.unseated.insert(*conn);
+                }
                 _ => {}
             }
         }

@@ -21,9 +21,11 @@ pub(super) fn no_session_goes_to_the_silent(case: &mut Case<'_>) {
         if blind || from.is_zero() {
             continue;
         }
-        let direct = case.time.troubles(gateway.name, name);
-        let there = case.time.troubles(name, Name::REDIS);
-        let here = case.time.troubles(gateway.name, Name::REDIS);
+        // What a gateway missed while it did not run itself is no silence.
+        let time = &case.time;
+        let direct = [time.bad_links(gateway.name, name), time.absences(name)].concat();
+        let there = time.troubles(name, Name::REDIS);
+        let here = time.bad_links(gateway.name, Name::REDIS);
         let all = |spans: &[Span]| covered(spans, from, *at) >= *at - from;
         if all(&direct) && all(&[there, here].concat()) {
             let what = format!("{gateway:?} asks {worker} ({instance})");

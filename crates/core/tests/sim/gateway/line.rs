@@ -47,8 +47,8 @@ impl Gateway {
         }
         let fleet = self.view.fleet();
         let Some(guest) = self.guests.get(&conn) else { return };
-        let (newcomer, (kind, version)) = (guest.place.is_none(), guest.served);
-        if newcomer && self.turns.try_at_once(guest.served, fleet.free(kind, version)) {
+        let newcomer = guest.place.is_none();
+        if newcomer && self.turns.try_at_once(guest.served, fleet.to_try(guest.served)) {
             world.note(Fact::Called { gateway: self.me, guest: conn });
             self.begin_try(world, conn);
         } else {
@@ -78,7 +78,7 @@ impl Gateway {
     pub(super) fn call_next(&mut self, world: &mut World) {
         for _ in 0..CIRCLES {
             let fleet = self.view.fleet();
-            let Some((_, guest)) = self.turns.call(|served| fleet.free(served.0, served.1)) else {
+            let Some((_, guest)) = self.turns.call(|served| fleet.to_try(served)) else {
                 return;
             };
             world.note(Fact::Called { gateway: self.me, guest });

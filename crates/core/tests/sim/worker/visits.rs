@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use flotilla_core::attempt;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::launcher::BrowserId;
 use flotilla_core::pool::{Moment, NotAdmitted};
@@ -173,6 +174,11 @@ impl Worker {
                 visit.ending = Some(ending);
             }
             Some(visit) if matches!(visit.stage, Stage::Live(_)) => self.end(world, conn, ending),
+            Some(visit) if visit.stage == Stage::Asked => {
+                let code = attempt::code_of(&ending);
+                self.turn_away(world, conn, code, 503, ending.reason, None, true);
+                self.never_seated(world, conn);
+            }
             _ => {}
         }
     }
