@@ -22,6 +22,9 @@ pub use known::{Known, Standing};
 
 /// How long a session's contexts usually take to be disposed.
 const SOON: Duration = Duration::from_millis(100);
+/// What ended within this before the registry was lost may not have been told through it: so long
+/// it takes to see that it is gone.
+const LATELY: Duration = Duration::from_secs(5);
 
 /// The patience of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,9 +294,12 @@ impl View {
     pub fn lost_registry(&mut self, now: Moment) {
         if self.blind.is_none() {
             self.blind = Some(now);
-            let ids: Vec<_> = self.known.keys().cloned().collect();
-            for id in ids {
-                self.plan(&id, now + self.patience.poll);
+            let poll = self.patience.poll;
+            let wait = |known: &mut Known| known.pace_without_registry(poll, now);
+            let all: Vec<_> =
+                self.known.iter_mut().map(|(id, known)| (id.clone(), wait(known))).collect();
+            for (id, wait) in all {
+                self.plan(&id, now + wait);
             }
         }
     }
@@ -308,12 +314,13 @@ impl View {
     /// A slot of this worker is about to become free. Where the registry cannot tell, it is asked,
     /// again and again for a while. `true` when it is.
     pub fn ask_again(&mut self, id: &WorkerId, now: Moment) -> bool {
-        let asked = self.blind.is_some();
-        if asked && let Some(known) = self.known.get_mut(id) {
+        let Some(known) = self.known.get_mut(id) else { return false };
+        known.vacated = Some(now);
+        if self.blind.is_some() {
             known.pace = SOON;
             self.plan(id, now + SOON);
         }
-        asked
+        self.blind.is_some()
     }
 
     /// Since when the registry cannot be reached.

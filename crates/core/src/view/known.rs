@@ -43,6 +43,8 @@ pub struct Known {
     pub(super) failures: u32,
     /// How soon it was asked again, the last time that it had to be asked itself.
     pub(super) pace: Duration,
+    /// When a session of ours there ended last.
+    pub(super) vacated: Option<Moment>,
     /// Not dialled back for a challenger before this.
     pub(super) next_try: Moment,
 }
@@ -60,6 +62,7 @@ impl Known {
             checking: false,
             failures: 0,
             pace: Duration::MAX,
+            vacated: None,
             next_try: Moment::ZERO,
         }
     }
@@ -102,6 +105,14 @@ impl Known {
         let wait = patience.retry * 2u32.saturating_pow(self.failures.min(16));
         self.failures += 1;
         now + wait.min(patience.retry_most)
+    }
+
+    /// How soon to ask it itself when the registry is lost: at once where a slot may have become
+    /// free that nobody told us of.
+    pub(super) fn pace_without_registry(&mut self, poll: Duration, now: Moment) -> Duration {
+        let lately = |ended| now.saturating_sub(ended) < super::LATELY;
+        self.pace = if self.vacated.is_some_and(lately) { super::SOON } else { poll };
+        self.pace
     }
 
     pub(super) fn check(&self) -> Check {
