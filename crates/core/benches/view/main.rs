@@ -31,7 +31,6 @@ struct Round {
     change: f64,
     tick: f64,
     worker_bytes: f64,
-    waiter_bytes: f64,
 }
 
 /// A figure of a round.
@@ -133,7 +132,6 @@ fn section(sizes: &Sizes) -> Section {
             ),
             sizes.row("looking for silent workers", |r| r.tick / 1000.0, "µs", None),
             sizes.row("memory of a worker in the view", |r| r.worker_bytes, "bytes", None),
-            sizes.row("memory of a client in the line", |r| r.waiter_bytes, "bytes", None),
         ],
         notes: NOTES.map(str::to_owned).to_vec(),
         charts: Vec::new(),

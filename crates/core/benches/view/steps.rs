@@ -31,7 +31,7 @@ pub(crate) fn round(workers: usize) -> Round {
     let (starts, ends) = sessions_at_work(&mut fleet);
     let (verify, heard) = heartbeats(&mut fleet);
     let tick: Samples = (0..TICKS).map(|_| tick(&mut fleet)).collect();
-    let (waiter_bytes, change) = waiting(&mut fleet);
+    let change = changes_in_vain(&mut fleet);
     Round {
         start: starts.usual() - clock,
         start_p99: starts.p99() - clock,
@@ -42,7 +42,6 @@ pub(crate) fn round(workers: usize) -> Round {
         change: change.p50() - clock,
         tick: tick.p50() - clock,
         worker_bytes,
-        waiter_bytes,
     }
 }
 
@@ -104,23 +103,21 @@ fn tick(fleet: &mut Simulation) -> f64 {
     timed(|| fleet.view.tick(now)).1
 }
 
-/// What one who waits holds, and what a change costs while they do.
-fn waiting(fleet: &mut Simulation) -> (f64, Samples) {
+/// What a change costs while many wait.
+fn changes_in_vain(fleet: &mut Simulation) -> Samples {
     while fleet.view.fleet().free(SERVED.0, SERVED.1) > 0 {
         start(fleet);
     }
-    let before = resident();
     for n in 0..WAITERS {
         fleet.turns.join("everybody", SERVED, n).expect("there is room");
     }
-    let bytes = (resident() - before) / f64::from(WAITERS);
     let changes = (0..CHANGES).map(|_| {
         let free = |served: (_, _)| fleet.view.fleet().free(served.0, served.1);
         let (called, took) = timed(|| fleet.turns.call(free));
         assert!(called.is_none(), "there is no free slot");
         took
     });
-    (bytes, changes.collect())
+    changes.collect()
 }
 
 fn timed<T>(act: impl FnOnce() -> T) -> (T, f64) {
