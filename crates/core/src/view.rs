@@ -10,6 +10,7 @@ mod known;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::advert::Advert;
@@ -124,35 +125,38 @@ impl View {
 
     /// Takes in an advert that came through the registry.
     pub fn heard(&mut self, advert: Advert, now: Moment) -> Heard {
-        let id = advert.id.clone();
-        let Some(known) = self.known.get_mut(&id) else {
-            self.known.insert(id.clone(), Known::new(advert, now));
-            self.index(&id);
-            self.plan(&id, now);
+        let advert = Arc::new(advert);
+        let id = &advert.id;
+        let Some(known) = self.known.get_mut(id) else {
+            self.known.insert(id.clone(), Known::new(advert.clone(), now));
+            self.index(id);
+            self.plan(id, now);
             return Heard::Taken;
         };
         if known.advert.instance == advert.instance {
-            let news = known.news(advert, now);
-            if news && known.standing == Standing::Unproved {
-                self.plan(&id, now);
+            if !known.news(advert.clone(), now) {
+                return Heard::Old;
             }
-            self.index(&id);
-            return if news { Heard::Taken } else { Heard::Old };
+            if known.standing == Standing::Unproved {
+                self.plan(id, now);
+            }
+            self.index(id);
+            return Heard::Taken;
         }
-        known.challenger = Some(advert);
+        known.challenger = Some(advert.clone());
         let at = known.next_try.max(now);
-        self.plan(&id, at);
+        self.plan(id, at);
         Heard::Contested
     }
 
     /// Takes in what a worker said itself, in an answer to us.
     pub fn answered(&mut self, advert: Advert, now: Moment) {
-        let id = advert.id.clone();
-        if let Some(known) = self.known.get_mut(&id)
+        let advert = Arc::new(advert);
+        if let Some(known) = self.known.get_mut(&advert.id)
             && known.advert.instance == advert.instance
+            && known.news(advert.clone(), now)
         {
-            known.news(advert, now);
-            self.index(&id);
+            self.index(&advert.id);
         }
     }
 
@@ -228,7 +232,7 @@ impl View {
     fn proved(&mut self, advert: Advert, now: Moment) {
         let id = advert.id.clone();
         let Some(known) = self.known.get_mut(&id) else { return };
-        known.news(advert, now);
+        known.news(Arc::new(advert), now);
         known.failures = 0;
         if known.standing != Standing::Proved {
             known.standing = Standing::Proved;
@@ -239,7 +243,7 @@ impl View {
             self.notices.push(Notice::Duplicate {
                 id: id.clone(),
                 holder: known.advert.endpoint.clone(),
-                rejected: challenger.endpoint,
+                rejected: challenger.endpoint.clone(),
             });
         }
         self.index(&id);
