@@ -68,7 +68,11 @@ async fn open(
         Ok(true) = admitted => if processing(door, peer).await.is_err() {
             return Ok(None);
         },
-        opened = &mut opening => return opened.map(Some),
+        opened = &mut opening => {
+            let opened = opened?;
+            // A quick browser, or a busy machine: it is here before we have said that it is taken.
+            return Ok(processing(door, peer).await.is_ok().then_some(opened));
+        }
     }
     tokio::select! {
         opened = opening => opened.map(Some),
@@ -100,6 +104,7 @@ async fn refuse(door: &Inner, peer: &mut TcpStream, error: &OpenError) {
         },
         OpenError::Admit(AdmitError::Stopped) => (503, "draining", None),
         OpenError::Admit(AdmitError::LaunchFailed(_)) => (502, "launch_failed", None),
+        OpenError::Admit(AdmitError::Ended(_)) => (503, "ended", None),
         OpenError::Refused { status, .. } => (*status, "browser_refused", None),
         OpenError::Unreachable(_) => (502, "browser_unreachable", None),
     };
