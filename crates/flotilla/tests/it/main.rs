@@ -23,6 +23,7 @@ mod queue;
 mod refusals;
 mod replacement;
 mod rooms;
+mod scale;
 mod stopping;
 
 use std::process::{Command, Output};
