@@ -42,11 +42,17 @@ impl<T> Queue<T> {
         if self.len >= self.limit {
             return Err(Full { waiting: self.len, limit: self.limit });
         }
-        let place = Place(self.next);
-        self.next += 1;
+        let place = self.reserve();
         self.line(key).push_back((place, waiter));
         self.len += 1;
         Ok(place)
+    }
+
+    /// A place behind everybody who has one, for who does not wait yet and may come to.
+    pub fn reserve(&mut self) -> Place {
+        let place = Place(self.next);
+        self.next += 1;
+        place
     }
 
     /// Takes back the place that this waiter had: it was called, but the slot was gone.

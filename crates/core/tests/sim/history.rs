@@ -47,7 +47,9 @@ pub(crate) enum Fact {
     BrowserUp { worker: Me, browser: String },
     BrowserFailed { worker: Me, browser: String },
     BrowserDown { worker: Me, browser: String, died: Died },
-    /// The session has contexts in the browser.
+    /// The session may have contexts in the browser from now on.
+    Granted { worker: Me, conn: ConnId, browser: String },
+    /// It has.
     Seated { worker: Me, conn: ConnId, browser: String },
     DisposalAsked { worker: Me, conn: ConnId },
     Disposed { worker: Me, conn: ConnId },
@@ -87,6 +89,8 @@ pub(crate) enum Fact {
     Ended { gateway: Me, guest: ConnId, session: Sid, cause: EndCause },
     /// What the gateway now knows of a worker.
     Knows { gateway: Me, worker: String, instance: String, seq: u64 },
+    /// How sure the gateway is of a worker.
+    Stands { gateway: Me, worker: String, how: String },
     Blind { gateway: Me },
     Sees { gateway: Me },
     /// Decisions go round in circles while no time passes.
