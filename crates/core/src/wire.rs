@@ -2,7 +2,8 @@
 
 /// Where a worker takes sessions: the ticket follows.
 pub const SESSION_PATH: &str = "/session/";
-/// Where a worker keeps a slot for a client that will come by itself: the ticket follows.
+/// Where a worker keeps a slot for a client that will come by itself: the ticket follows. It
+/// answers 201, and `Location` is the path to which the client is to come.
 pub const RESERVE_PATH: &str = "/reserve/";
 /// Where a worker proves that it is the one that was meant: a nonce follows.
 pub const HELLO_PATH: &str = "/hello/";
