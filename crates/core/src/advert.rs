@@ -84,6 +84,9 @@ pub enum InvalidAdvert {
     /// It says what cannot be.
     #[error("it says what cannot be: {0}")]
     Absurd(&'static str),
+    /// It is somebody else's.
+    #[error("it is filed under the name of another worker")]
+    Misfiled,
 }
 
 impl InvalidAdvert {
@@ -94,6 +97,7 @@ impl InvalidAdvert {
             Self::TooLong(_) => "too_long",
             Self::Malformed(_) => "malformed",
             Self::Absurd(_) => "absurd",
+            Self::Misfiled => "misfiled",
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Purpose {
     Proof,
     /// What an operator wants done.
     Order,
+    /// A worker's last word.
+    Goodbye,
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
             Self::Advert => b"flotilla advert 1\0",
             Self::Proof => b"flotilla proof 1\0",
             Self::Order => b"flotilla order 1\0",
+            Self::Goodbye => b"flotilla goodbye 1\0",
         }
     }
 }

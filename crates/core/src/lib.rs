@@ -7,6 +7,7 @@ pub mod cadence;
 pub mod config;
 pub mod ending;
 pub mod fleet;
+pub mod goodbye;
 pub mod id;
 pub mod keyring;
 pub mod launch_options;

@@ -77,6 +77,8 @@ label! {
         Malformed = "malformed",
         /// It said what cannot be.
         Absurd = "absurd",
+        /// It was filed under another worker's name.
+        Misfiled = "misfiled",
     }
 }
 
@@ -87,6 +89,7 @@ impl From<&InvalidAdvert> for AdvertFault {
             InvalidAdvert::TooLong(_) => Self::TooLong,
             InvalidAdvert::Malformed(_) => Self::Malformed,
             InvalidAdvert::Absurd(_) => Self::Absurd,
+            InvalidAdvert::Misfiled => Self::Misfiled,
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::secret;
 use crate::grid::Stopped;
+use crate::local::Counted;
 use crate::parts::{bind, gateway_config, reachable};
 
 /// How long the last sessions may take to read why they were ended.
@@ -48,8 +49,14 @@ impl GatewayRole {
         let timing = &config.timing;
         let patience = Patience::new(timing.redis_key_ttl, timing.heartbeat_interval);
         let view = Arc::new(SharedView::new(patience));
-        let subscriber =
-            Subscriber::start(subscriber_config(config, redis), view.clone(), keyring.clone());
+        let subscriber = Subscriber::spawn(Subscription {
+            address: redis,
+            view: view.clone(),
+            keyring: keyring.clone(),
+            key_ttl: timing.redis_key_ttl,
+            reaper_interval: timing.reaper_run_interval,
+            observer: Arc::new(Counted(metrics.clone())),
+        });
         let gateway = Gateway::new(
             gateway_config(config, None, address),
             view.clone(),
@@ -90,7 +97,7 @@ impl GatewayRole {
         }
         self.serving.abort();
         self.following.abort();
-        self.subscriber.stop().await;
+        drop(self.subscriber);
         Stopped { ended }
     }
 }
@@ -110,14 +117,6 @@ fn remote(
     Remote::new(view.clone(), keyring.clone(), remote, view.subscribe(), move |notice| {
         found(&metrics.fleet, notice);
     })
-}
-
-fn subscriber_config(config: &Config, redis: Address) -> SubscriberConfig {
-    SubscriberConfig {
-        redis,
-        key_ttl: config.timing.redis_key_ttl,
-        reap_every: config.timing.reaper_run_interval,
-    }
 }
 
 /// Says what was found out about workers.

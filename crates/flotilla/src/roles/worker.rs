@@ -11,7 +11,9 @@ use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::status::WorkerState;
 use flotilla_core::{Advert, Instance};
-use flotilla_registry::redis::{Announcement, Announcer, RedisAddress, WorkerCommand};
+use flotilla_registry::redis::{
+    Announcement, Announcer, RedisAddress, WorkerCommand, local_address_towards,
+};
 use flotilla_worker::door::{Door, DoorConfig};
 use flotilla_worker::driver::DriverLauncher;
 use flotilla_worker::{Worker, WorkerConfig};
@@ -54,7 +56,7 @@ impl WorkerRole {
         let catalogue = catalogue(config)?;
         let default = default_served(config, &catalogue);
         let listener = bind(config).await?;
-        let endpoint = endpoint(config, &redis, listener.local_addr()?)?;
+        let endpoint = endpoint(config, &redis, listener.local_addr()?).await?;
         let metrics = Arc::new(Metrics::new(config, &loaded.hash()));
         let driver = driver_config(config, default.map(|served| served.1))?;
         let serves = flat(&catalogue);
@@ -185,12 +187,16 @@ async fn serve(door: Door, listener: tokio::net::TcpListener) {
 
 /// Where gateways dial this worker: the configured name, else this machine's own address on the
 /// way to Redis.
-fn endpoint(config: &Config, redis: &RedisAddress, bound: SocketAddr) -> anyhow::Result<String> {
+async fn endpoint(
+    config: &Config,
+    redis: &RedisAddress,
+    bound: SocketAddr,
+) -> anyhow::Result<String> {
     let port = bound.port();
     let ip = match &config.fleet.private_hostname {
         Some(name) => return Ok(format!("{name}:{port}")),
         None if !bound.ip().is_unspecified() => bound.ip(),
-        None => redis.local_address().context(
+        None => local_address_towards(redis).await.context(
             "cannot tell under which address gateways reach this worker: set PRIVATE_HOSTNAME",
         )?,
     };

@@ -1,0 +1,185 @@
+//! A worker and a gateway that have nothing but their side of the registry.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use flotilla_core::advert::BrowserCount;
+use flotilla_core::board::Board;
+use flotilla_core::config::{Redis as Settings, Secret};
+use flotilla_core::keyring::{Keyring, SharedKeyring};
+use flotilla_core::registry::{Directory as _, Registry as _};
+use flotilla_core::view::{Known, Patience};
+use flotilla_core::{Advert, BrowserKind, Instance, PlaywrightVersion, WorkerId};
+use flotilla_registry::SharedView;
+use flotilla_registry::redis::{
+    Announcement, Announcer, Observer, RedisAddress, Subscriber, Subscription, WorkerCommand,
+};
+use tokio::sync::{mpsc, watch};
+
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
+pub(crate) const TTL: Duration = Duration::from_secs(2);
+pub(crate) const SECRET: &str = "the-secret-of-the-fleet";
+
+pub(crate) fn keyring() -> Keyring {
+    Keyring::parse(SECRET).unwrap()
+}
+
+pub(crate) fn address(url: &str) -> RedisAddress {
+    with_ca(url, None)
+}
+
+pub(crate) fn with_ca(url: &str, ca: Option<String>) -> RedisAddress {
+    let redis_url = Some(Secret::new(url));
+    RedisAddress::parse(&Settings { redis_url, redis_ca_file: ca, ..Settings::default() }).unwrap()
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) reachable: Mutex<Vec<bool>>,
+    pub(crate) rejected: Mutex<Vec<&'static str>>,
+    pub(crate) told: AtomicU64,
+}
+
+impl Observer for Counted {
+    fn operation(&self, operation: &'static str, _: Duration, ok: bool) {
+        if operation == "tell" && ok {
+            self.told.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn reachable(&self, reachable: bool) {
+        self.reachable.lock().unwrap().push(reachable);
+    }
+
+    fn rejected(&self, reason: &'static str) {
+        self.rejected.lock().unwrap().push(reason);
+    }
+}
+
+pub(crate) fn advert(id: &str) -> Advert {
+    let version = PlaywrightVersion { major: 1, minor: 65 };
+    Advert {
+        id: WorkerId(id.into()),
+        instance: Instance(format!("{id}-one")),
+        started_at: 1_700_000_000,
+        endpoint: "10.0.0.1:3131".into(),
+        release: "0.1.0".into(),
+        slots: 5,
+        serves: vec![(BrowserKind::Chromium, version), (BrowserKind::Firefox, version)],
+        browsers: vec![
+            BrowserCount { browser: BrowserKind::Chromium, active: 0, lifetime: 0 },
+            BrowserCount { browser: BrowserKind::Firefox, active: 0, lifetime: 0 },
+        ],
+        ..Advert::default()
+    }
+}
+
+/// What a worker with so many sessions of Chromium says.
+pub(crate) fn busy(id: &str, used: usize) -> Advert {
+    let mut advert = Advert { used, lifetime: 10 + used as u64, ..advert(id) };
+    advert.browsers[0].active = used;
+    advert.browsers[0].lifetime = advert.lifetime;
+    advert
+}
+
+pub(crate) struct Worker {
+    pub(crate) board: Arc<Board>,
+    pub(crate) counted: Arc<Counted>,
+    news: watch::Sender<()>,
+    commands: mpsc::UnboundedReceiver<WorkerCommand>,
+    announcer: Announcer,
+}
+
+impl Worker {
+    pub(crate) fn start(address: &RedisAddress, id: &str) -> Self {
+        Self::like(address, advert(id))
+    }
+
+    pub(crate) fn like(address: &RedisAddress, advert: Advert) -> Self {
+        let board = Arc::new(Board::new(advert));
+        let counted = Arc::new(Counted::default());
+        let (news, changes) = watch::channel(());
+        let (sender, commands) = mpsc::unbounded_channel();
+        let announcer = Announcer::spawn(Announcement {
+            address: address.clone(),
+            board: board.clone(),
+            news: changes,
+            started: Instant::now(),
+            keyring: SharedKeyring::new(keyring()),
+            heartbeat: HEARTBEAT,
+            key_ttl: TTL,
+            commands: sender,
+            observer: counted.clone(),
+        });
+        Self { board, counted, news, commands, announcer }
+    }
+
+    pub(crate) fn says(&self, advert: &Advert) {
+        self.board.post(advert);
+        self.news.send_replace(());
+    }
+
+    pub(crate) async fn next_command(&mut self) -> WorkerCommand {
+        let command = tokio::time::timeout(SOON, self.commands.recv());
+        command.await.expect("a command comes").unwrap()
+    }
+
+    pub(crate) fn commands(&mut self) -> Vec<WorkerCommand> {
+        std::iter::from_fn(|| self.commands.try_recv().ok()).collect()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.announcer.stop().await;
+    }
+}
+
+pub(crate) struct Gateway {
+    pub(crate) view: Arc<SharedView>,
+    pub(crate) counted: Arc<Counted>,
+    _subscriber: Subscriber,
+}
+
+impl Gateway {
+    pub(crate) fn start(address: &RedisAddress) -> Self {
+        let view = Arc::new(SharedView::new(Patience::new(TTL, HEARTBEAT)));
+        let counted = Arc::new(Counted::default());
+        let subscriber = Subscriber::spawn(Subscription {
+            address: address.clone(),
+            view: view.clone(),
+            keyring: SharedKeyring::new(keyring()),
+            key_ttl: TTL,
+            reaper_interval: TTL,
+            observer: counted.clone(),
+        });
+        Self { view, counted, _subscriber: subscriber }
+    }
+
+    pub(crate) fn known(&self, id: &str) -> Option<Known> {
+        self.view.view(|view, now| {
+            view.tick(now);
+            view.worker(&WorkerId(id.into())).cloned()
+        })
+    }
+
+    pub(crate) fn reachable(&self) -> bool {
+        self.view.status().reachable
+    }
+
+    /// Waits until that is true of a worker.
+    pub(crate) async fn until(&self, what: &str, id: &str, holds: impl Fn(&Advert) -> bool) {
+        let seen = || self.known(id).is_some_and(|known| holds(&known.advert));
+        wait(what, seen).await;
+    }
+}
+
+/// Waits until `holds`.
+pub(crate) async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < SOON, "waited for {what}, in vain for {SOON:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
