@@ -92,7 +92,7 @@ fn who_is_sent_to_its_worker_is_chosen_by_the_query_and_else_by_the_operator() {
         ("/?route=direct", &[], true, true),
     ] {
         let head = Head(target, headers);
-        let direct = |defaults| Wanted::read(&head, defaults).unwrap().direct;
+        let direct = |defaults: &Defaults| Wanted::read(&head, defaults).unwrap().direct;
         assert_eq!(direct(&defaults()), by_default, "{target} {headers:?}");
         assert_eq!(direct(&redirecting), where_redirected, "{target} {headers:?}");
     }
