@@ -1,5 +1,7 @@
 //! What gateways, workers and operators say to each other over HTTP: paths and headers.
 
+use crate::id::SessionId;
+
 /// Where a worker takes sessions: the ticket follows.
 pub const SESSION_PATH: &str = "/session/";
 /// Where a worker keeps a slot for a client that will come by itself: the ticket follows. It
@@ -16,3 +18,8 @@ pub const ADVERT_HEADER: &str = "x-flotilla-advert";
 pub const REFUSAL_HEADER: &str = "x-flotilla-refusal";
 /// On a worker's answers: how long admission and the browser took, in microseconds.
 pub const GRANTED_HEADER: &str = "x-flotilla-granted";
+
+/// The header that Playwright prints in a client's call log, and what it says.
+pub fn debug_log(session: &SessionId) -> (&'static str, String) {
+    ("x-playwright-debug-log", format!("flotilla session {session}"))
+}

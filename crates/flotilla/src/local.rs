@@ -8,7 +8,7 @@ use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
-use flotilla_gateway::{Ask, OpenError, Opened, Permit, Workers};
+use flotilla_gateway::{Ask, OpenError, Opened, Permit, Taken, Workers};
 use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
@@ -21,17 +21,19 @@ pub struct Local(pub Worker);
 impl Workers for Local {
     type Lease = Lease;
 
+    /// Nobody but this process can reach its browsers: a client that would come by itself is
+    /// relayed all the same.
     async fn open(
         &self,
         _: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Lease>, OpenError> {
+    ) -> Result<Taken<Lease>, OpenError> {
         let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
         let lost = Ending::browser_died("browser", "its connection broke");
-        Ok(Opened { upstream, response, ending, lost, granted_after, lease })
+        Ok(Taken::Relayed(Opened { upstream, response, ending, lost, granted_after, lease }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
@@ -45,6 +47,9 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => OpenError::Busy,
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining) | AdmitError::Stopped) => {
             OpenError::Draining
+        }
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Known)) => {
+            OpenError::Elsewhere(NotAdmitted::Known.to_string())
         }
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::BackingOff { wait, why })) => {
             OpenError::BackingOff { wait, why }

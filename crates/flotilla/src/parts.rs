@@ -139,6 +139,7 @@ pub(crate) fn gateway_config(
                 allowed_args: config.sessions.allowed_launch_args.clone(),
             },
             expose_network: config.sessions.expose_network,
+            redirect: config.fleet.redirect,
         },
         default_version: default.map(|served| served.1).or(config.browsers.default_version),
         queue_limit: config.sessions.queue_limit as usize,

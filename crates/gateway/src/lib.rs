@@ -16,4 +16,4 @@ pub use gateway::{Gateway, GatewayConfig};
 pub use line::Permit;
 pub use remote::{Found, Lease, Remote, RemoteConfig};
 pub use session::EVERYBODY;
-pub use workers::{Ask, OpenError, Opened, Workers};
+pub use workers::{Ask, OpenError, Opened, Redirect, Taken, Workers};

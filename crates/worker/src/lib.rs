@@ -4,10 +4,12 @@ pub mod door;
 pub mod driver;
 pub mod provision;
 
+#[cfg(test)]
+mod fake;
 mod memory;
 mod report;
 mod session;
 mod supervisor;
 
-pub use session::{Lease, OpenError, Opened, Worker};
+pub use session::{Lease, OpenError, Opened, Reserved, Worker};
 pub use supervisor::{AdmitError, Observer, WorkerConfig};

@@ -103,6 +103,9 @@ pub enum NotAdmitted {
     /// A drain has begun.
     #[error("the worker is draining")]
     Draining,
+    /// A session of this name holds a slot already, so that its end would be taken for this one's.
+    #[error("the session is here already")]
+    Known,
     /// The browser keeps failing, and its next try is some time away.
     #[error("the browser keeps failing: {why}")]
     BackingOff {
@@ -288,6 +291,9 @@ impl Pool {
     ) -> Result<(), NotAdmitted> {
         if self.draining {
             return Err(NotAdmitted::Draining);
+        }
+        if self.sessions.contains_key(&session) {
+            return Err(NotAdmitted::Known);
         }
         if self.sessions.len() >= self.limits.slots {
             return Err(NotAdmitted::Busy);

@@ -208,8 +208,8 @@ fn identity(config: &Config, worker: &WorkerConfig, endpoint: String) -> anyhow:
         id: worker.id.clone(),
         instance: Instance::from_random(random()?),
         started_at: worker.started_at,
-        endpoint,
-        public: config.fleet.public_endpoint.clone(),
+        endpoint: endpoint.clone(),
+        public: config.fleet.public_endpoint.as_deref().map(|public| public_at(public, &endpoint)),
         release: worker.release.clone(),
         slots: worker.limits.slots,
         starting: true,
@@ -218,10 +218,17 @@ fn identity(config: &Config, worker: &WorkerConfig, endpoint: String) -> anyhow:
     })
 }
 
+/// Where clients reach a worker that gateways reach there.
+fn public_at(public: &str, endpoint: &str) -> String {
+    let (host, port) = endpoint.rsplit_once(':').unwrap_or((endpoint, ""));
+    public.replace("{host}", host).replace("{port}", port)
+}
+
 fn door_config(config: &Config) -> DoorConfig {
     DoorConfig {
         handshake_timeout: config.listen.handshake_timeout,
         handshake_limit: usize::try_from(config.listen.handshake_limit).unwrap_or(usize::MAX),
+        reservation_timeout: config.fleet.reservation_timeout,
         ping_interval: config.timing.ping_interval,
         peer_timeout: config.timing.peer_timeout,
         process: flotilla_gateway::proc::figures,

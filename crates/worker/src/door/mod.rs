@@ -2,10 +2,15 @@
 //!
 //! Nobody gets in without a ticket; see `flotilla_core::ticket`.
 
+mod admission;
 mod answer;
+mod direct;
 mod hello;
 mod pages;
 mod session;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +35,8 @@ pub struct DoorConfig {
     pub handshake_timeout: Duration,
     /// How large a request head may be, in bytes, beyond its ticket.
     pub handshake_limit: usize,
+    /// How long a slot is kept for a client that was sent here.
+    pub reservation_timeout: Duration,
     /// How often both sides of a session are pinged.
     pub ping_interval: Duration,
     /// How long a side may be silent, pongs included.
@@ -58,6 +65,8 @@ pub(crate) struct Inner {
     started: Instant,
     // A std mutex: held for a look, never across an await.
     gate: Mutex<Gate>,
+    reservations: direct::Reservations,
+    tally: tally::Tally,
 }
 
 impl Door {
@@ -72,8 +81,18 @@ impl Door {
         observer: Arc<dyn DoorObserver>,
     ) -> Self {
         let Advert { id, instance, .. } = board.read(Duration::ZERO);
-        let gate = Mutex::new(Gate::new(id, instance));
-        Self(Arc::new(Inner { worker, config, keyring, board, metrics, observer, started, gate }))
+        Self(Arc::new(Inner {
+            worker,
+            config,
+            keyring,
+            board,
+            metrics,
+            observer,
+            started,
+            gate: Mutex::new(Gate::new(id, instance)),
+            reservations: direct::Reservations::default(),
+            tally: tally::Tally::default(),
+        }))
     }
 
     /// Serves everybody who connects, until the future is dropped. Sessions that have begun go on
@@ -155,6 +174,9 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
     let path = head.path().to_owned();
     if let Some(ticket) = path.strip_prefix(wire::SESSION_PATH) {
         return session::serve(door, peer, head, rest, ticket).await;
+    }
+    if let Some(ticket) = path.strip_prefix(wire::RESERVE_PATH) {
+        return direct::reserve(door, peer, ticket).await;
     }
     if let Some(nonce) = path.strip_prefix(wire::HELLO_PATH) {
         return hello::answer(door, &mut peer, nonce).await;
