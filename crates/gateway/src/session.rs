@@ -436,3 +436,6 @@ fn relay_options(config: &GatewayConfig) -> RelayOptions {
         ..RelayOptions::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

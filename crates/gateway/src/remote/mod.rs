@@ -4,6 +4,8 @@
 mod dial;
 mod prove;
 mod reserve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
