@@ -272,7 +272,7 @@ async fn wait_and_open<R: Registry, W: Workers>(
         gateway.metrics.queue.wait.observe((served.0, result), stay.waited());
         gateway.metrics.connect.phase.observe(ConnectPhase::Queue, began.elapsed());
         match open(gateway, ask, permit?).await? {
-            Tried::Taken(worker, taken) => return Ok((worker, taken)),
+            Tried::Taken(worker, taken) => return Ok((worker, *taken)),
             Tried::Gone => {}
             Tried::Failed(why) => last_failure = Some(why),
         }
@@ -281,7 +281,7 @@ async fn wait_and_open<R: Registry, W: Workers>(
 
 /// What became of one try.
 enum Tried<L> {
-    Taken(String, Taken<L>),
+    Taken(String, Box<Taken<L>>),
     /// The slot was gone.
     Gone,
     /// The worker could not take it; another may.
@@ -309,7 +309,7 @@ async fn open<R: Registry, W: Workers>(
             let granted_after = taken.granted_after();
             phase.observe(ConnectPhase::Claim, granted_after);
             phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(granted_after));
-            Ok(Tried::Taken(worker.to_string(), taken))
+            Ok(Tried::Taken(worker.to_string(), Box::new(taken)))
         }
         Err(OpenError::Busy) => Ok(Tried::Gone),
         Err(OpenError::Elsewhere(why)) => Ok(Tried::Failed(why)),

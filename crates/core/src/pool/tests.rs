@@ -370,6 +370,12 @@ impl World {
             }
         };
         let demand = Demand { kind: KIND, version: V, sharing };
+        let known = self.live.keys().chain(self.waiting.keys()).next().filter(|_| what > 230);
+        if let Some(known) = known {
+            let refused = if self.drained { NotAdmitted::Draining } else { NotAdmitted::Known };
+            assert_eq!(pool.admit(known.clone(), &demand, self.now), Err(refused));
+            return;
+        }
         match pool.admit(name.clone(), &demand, self.now) {
             Ok(()) => {
                 assert!(!self.drained, "admitted after a drain began");
@@ -377,6 +383,7 @@ impl World {
             }
             Err(NotAdmitted::Busy) => assert_eq!(pool.used(), pool.slots()),
             Err(NotAdmitted::Draining) => assert!(self.drained),
+            Err(NotAdmitted::Known) => panic!("nobody has this name"),
             Err(NotAdmitted::BackingOff { .. }) => {}
         }
     }

@@ -176,7 +176,7 @@ async fn what_a_worker_says_instead_of_keeping_a_slot_means_what_it_means_for_a_
     let refused = |status, code: &str, words: &str| {
         let mut head = ResponseHead::new(status, "x");
         head.headers.set("x-flotilla-refusal", code);
-        head.headers.set("Content-Length", &words.len().to_string());
+        head.headers.set("Content-Length", words.len().to_string());
         format!("{}{words}", String::from_utf8(head.to_bytes()).unwrap())
     };
     let public = Some("ws://w.example:3131");

@@ -39,7 +39,7 @@ pub(super) async fn admitted<T>(
 
 async fn processing(door: &Inner, peer: &mut TcpStream) -> io::Result<()> {
     let mut head = ResponseHead::new(102, answer::reason(102));
-    head.headers.set(wire::ADVERT_HEADER, &door.advert());
+    head.headers.set(wire::ADVERT_HEADER, door.advert());
     peer.write_all(&head.to_bytes()).await
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn refuse_ticket(peer: &mut TcpStream, error: TicketError) {
 /// Tells a gateway why the session was not opened, and how this worker is.
 pub(super) async fn refuse(door: &Inner, peer: &mut TcpStream, error: &OpenError) {
     let mut head = refusal(error);
-    head.headers.set(wire::ADVERT_HEADER, &door.advert());
+    head.headers.set(wire::ADVERT_HEADER, door.advert());
     answer::finish(peer, head, answer::PLAIN, &words(error)).await;
 }
 
@@ -90,7 +90,7 @@ fn refusal(error: &OpenError) -> ResponseHead {
     let mut head = ResponseHead::new(status, answer::reason(status));
     head.headers.set(wire::REFUSAL_HEADER, code);
     if let Some(wait) = wait {
-        head.headers.set("Retry-After", &format!("{:.0}", wait.as_secs_f64().ceil().max(1.0)));
+        head.headers.set("Retry-After", format!("{:.0}", wait.as_secs_f64().ceil().max(1.0)));
     }
     head
 }

@@ -128,7 +128,7 @@ fn created(door: &Inner, ticket: &Ticket) -> Vec<u8> {
     let path = format!("{}{}", wire::SESSION_PATH, ticket.seal(&door.keyring.get()));
     let mut head = ResponseHead::new(201, answer::reason(201));
     head.headers.set("Location", &path);
-    head.headers.set(wire::ADVERT_HEADER, &door.advert());
+    head.headers.set(wire::ADVERT_HEADER, door.advert());
     head.headers.set("Content-Length", "0");
     head.headers.set("Connection", "close");
     head.to_bytes()
