@@ -236,3 +236,20 @@ fn door_config(config: &Config) -> DoorConfig {
         process: flotilla_gateway::proc::figures,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_endpoint_may_name_the_host_and_the_port_of_its_own_worker() {
+        for (public, endpoint, expected) in [
+            ("ws://127.0.0.1:{port}", "10.0.0.7:3131", "ws://127.0.0.1:3131"),
+            ("ws://{host}:{port}", "worker-1.internal:3131", "ws://worker-1.internal:3131"),
+            ("ws://{host}:{port}", "[fd00::1]:3131", "ws://[fd00::1]:3131"),
+            ("wss://grid.example/worker-1", "10.0.0.7:3131", "wss://grid.example/worker-1"),
+        ] {
+            assert_eq!(public_at(public, endpoint), expected);
+        }
+    }
+}

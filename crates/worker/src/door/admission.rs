@@ -23,13 +23,17 @@ pub(super) async fn admitted<T>(
     taken: oneshot::Receiver<bool>,
 ) -> Result<Option<T>, OpenError> {
     tokio::pin!(opening);
-    // The slot is taken or refused at once; the browser may take a while.
-    tokio::select! {
+    // The slot is taken or refused at once; the browser may take a while, or be there already.
+    let at_once = tokio::select! {
         biased;
-        Ok(true) = taken => if processing(door, peer).await.is_err() {
-            return Ok(None);
-        },
-        opened = &mut opening => return opened.map(Some),
+        Ok(true) = taken => None,
+        opened = &mut opening => Some(opened?),
+    };
+    if processing(door, peer).await.is_err() {
+        return Ok(None);
+    }
+    if at_once.is_some() {
+        return Ok(at_once);
     }
     tokio::select! {
         opened = opening => opened.map(Some),

@@ -22,6 +22,7 @@ struct Rig {
     fake: Arc<Fake>,
     metrics: Arc<Metrics>,
     keyring: Keyring,
+    door: Door,
     serving: tokio::task::JoinHandle<io::Result<()>>,
 }
 
@@ -73,8 +74,9 @@ impl Rig {
             metrics.clone(),
             Arc::new(Counted(metrics.clone())),
         );
-        let serving = tokio::spawn(async move { door.serve(listener).await });
-        Self { address, worker, fake, metrics, keyring, serving }
+        let front = door.clone();
+        let serving = tokio::spawn(async move { front.serve(listener).await });
+        Self { address, worker, fake, metrics, keyring, door, serving }
     }
 
     fn ticket(&self, session: &str, route: Route) -> Ticket {
@@ -302,6 +304,20 @@ async fn a_gateway_that_leaves_before_the_browser_is_there_gives_the_slot_back()
     drop(gateway);
     rig.until_used(0).await;
     assert_eq!(rig.ended(), [], "nobody was let in");
+}
+
+#[tokio::test]
+async fn a_gateway_hears_of_its_slot_before_its_browser_however_quick_that_is() {
+    let rig = Rig::new(1, LONG).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (mut peer, _) = listener.accept().await.unwrap();
+    let (told, taken) = tokio::sync::oneshot::channel();
+    // Both in one breath, as on a busy machine.
+    let opening = async { Ok(told.send(true)) };
+    let opened = admission::admitted(&rig.door.0, &mut peer, opening, taken).await;
+    assert!(matches!(opened, Ok(Some(Ok(())))));
+    assert_eq!(Peer(gateway).answer().await.0.status, 102);
 }
 
 #[tokio::test]
