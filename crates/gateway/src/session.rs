@@ -139,7 +139,15 @@ async fn session<R: Registry, W: Workers>(
     gateway.metrics.http.requests.inc((Method::Get, Route::Connect, status.into()));
     drop(in_flight);
     match started {
-        Ok(started) => let_in(gateway, client, early, started).await,
+        Ok(Started { id, served, isolation, worker, taken: Taken::Relayed(taken) }) => {
+            let started = Started { id, served, isolation, worker, taken };
+            run(gateway, client, early, started).await;
+        }
+        // From here on it is the worker's, which also counts its end.
+        Ok(Started { id, served, worker, taken: Taken::Direct(redirect), .. }) => {
+            tracing::info!(session = %id, browser = %served.0, playwright = %served.1, worker, "session sent to its worker");
+            answer::redirect(&mut client, &redirect.location, &id).await;
+        }
         Err(NotStarted::Refused(refusal)) => {
             tracing::info!(session = %id, code = refusal.code, "refused");
             answer::refuse(&mut client, &refusal, json, Some(&id)).await;
@@ -335,27 +343,6 @@ async fn left(client: &TcpStream) {
         Ok(0) | Err(_) => {}
         // It may send before it is let in; then only the relay can tell when it leaves.
         Ok(_) => std::future::pending().await,
-    }
-}
-
-/// Lets the client in, here or at its worker.
-async fn let_in<R: Registry, W: Workers>(
-    gateway: &Arc<Inner<R, W>>,
-    mut client: TcpStream,
-    early: Bytes,
-    started: Started<Taken<W::Lease>>,
-) {
-    let Started { id, served, isolation, worker, taken } = started;
-    match taken {
-        Taken::Relayed(taken) => {
-            let started = Started { id, served, isolation, worker, taken };
-            run(gateway, client, early, started).await;
-        }
-        // From here on it is the worker's, which also counts its end.
-        Taken::Direct(redirect) => {
-            tracing::info!(session = %id, browser = %served.0, playwright = %served.1, isolation = isolation.as_str(), worker, "session sent to its worker");
-            answer::redirect(&mut client, &redirect.location, &id).await;
-        }
     }
 }
 
