@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::advert::Advert;
 use crate::browser::BrowserKind;
@@ -26,7 +27,7 @@ pub struct Fleet {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    advert: Advert,
+    advert: Arc<Advert>,
     /// Sessions on their way there, not yet answered: they count for the order of choice only.
     pending: usize,
     /// Browsers that it could not launch just now.
@@ -47,8 +48,16 @@ impl Entry {
 }
 
 impl Fleet {
-    /// Takes in what a worker says of itself.
-    pub fn update(&mut self, advert: Advert) {
+    /// Takes in what a worker says of itself. Where that does not change its place in the order, as
+    /// with most heartbeats, the order is not touched.
+    pub fn update(&mut self, advert: impl Into<Arc<Advert>>) {
+        let advert = advert.into();
+        if let Some(entry) = self.workers.get_mut(&advert.id)
+            && stand_alike(&entry.advert, &advert)
+        {
+            entry.advert = advert;
+            return;
+        }
         let (pending, ailing) = match self.take(&advert.id) {
             Some(old) => (old.pending, old.ailing),
             None => Default::default(),
@@ -94,9 +103,28 @@ impl Fleet {
         self.free.get(&(kind, version)).copied().unwrap_or_default()
     }
 
+    /// Sessions that are on their way to a worker.
+    pub fn pending(&self) -> usize {
+        self.workers.values().map(|entry| entry.pending).sum()
+    }
+
+    /// Slots for which somebody may be called. None while all that are free are being tried, be it
+    /// for another browser of the same worker: who is called then could only come back.
+    pub fn to_try(&self, served: Served) -> usize {
+        match self.choose(served.0, served.1) {
+            Some(_) => self.free(served.0, served.1),
+            None => 0,
+        }
+    }
+
     /// Workers that take such sessions, free or not.
     pub fn serving(&self, served: Served) -> usize {
         self.ranks.get(&served).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether another worker takes such sessions, free or not.
+    pub fn has_another(&self, id: &WorkerId, served: Served) -> bool {
+        self.ranks.get(&served).is_some_and(|set| set.iter().any(|(.., other)| other != id))
     }
 
     /// Every browser and version that some worker serves, in order.
@@ -108,12 +136,12 @@ impl Fleet {
 
     /// One worker.
     pub fn worker(&self, id: &WorkerId) -> Option<&Advert> {
-        self.workers.get(id).map(|entry| &entry.advert)
+        self.workers.get(id).map(|entry| &*entry.advert)
     }
 
     /// Every worker, in no order.
     pub fn workers(&self) -> impl Iterator<Item = &Advert> {
-        self.workers.values().map(|entry| &entry.advert)
+        self.workers.values().map(|entry| &*entry.advert)
     }
 
     fn change(&mut self, id: &WorkerId, change: impl FnOnce(&mut Entry)) {
@@ -146,6 +174,12 @@ impl Fleet {
         }
         Some(old)
     }
+}
+
+/// Whether both have the same place in the order of choice.
+fn stand_alike(one: &Advert, other: &Advert) -> bool {
+    let place = |advert: &Advert| (advert.free(), advert.lifetime, advert.draining);
+    place(one) == place(other) && one.serves == other.serves
 }
 
 #[cfg(test)]

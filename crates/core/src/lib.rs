@@ -1,9 +1,12 @@
 //! Words and decisions of the grid: no sockets, files, processes or wall clock.
 
 pub mod advert;
+pub mod attempt;
 pub mod board;
+pub mod book;
 pub mod browser;
 pub mod cadence;
+pub mod call;
 pub mod config;
 pub mod ending;
 pub mod fleet;
@@ -13,10 +16,15 @@ pub mod keyring;
 pub mod launch_options;
 pub mod launcher;
 pub mod metrics;
+pub mod once;
+pub mod operator;
+pub mod order;
 pub mod pool;
+pub mod proof;
 pub mod queue;
 pub mod refusal;
 pub mod registry;
+pub mod scale;
 pub mod status;
 pub mod ticket;
 pub mod turns;

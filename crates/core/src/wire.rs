@@ -18,6 +18,8 @@ pub const ADVERT_HEADER: &str = "x-flotilla-advert";
 pub const REFUSAL_HEADER: &str = "x-flotilla-refusal";
 /// On a worker's answers: how long admission and the browser took, in microseconds.
 pub const GRANTED_HEADER: &str = "x-flotilla-granted";
+/// On a worker's answer to an order: the answer's signature.
+pub const OUTCOME_HEADER: &str = "x-flotilla-outcome";
 
 /// The header that Playwright prints in a client's call log, and what it says.
 pub fn debug_log(session: &SessionId) -> (&'static str, String) {

@@ -19,7 +19,7 @@ use flotilla_relay::head::{HeadError, read_request_head};
 use flotilla_relay::{CloseReason, Counters, Ended, RelayOptions, RequestHead, Socket, relay};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::active::Active;
 use crate::answer;
@@ -108,6 +108,7 @@ struct Started<T> {
     served: Served,
     isolation: Isolation,
     worker: String,
+    seat: OwnedSemaphorePermit,
     taken: T,
 }
 
@@ -119,10 +120,10 @@ async fn session<R: Registry, W: Workers>(
 ) {
     let began = Instant::now();
     let in_flight = gateway.metrics.http.in_flight.enter(RouteClass::Connect);
-    let id = SessionId::from_random(random());
+    let mut id = SessionId::from_random(random());
     let json = head.headers.get("accept").is_some_and(|accept| accept.contains("application/json"));
     let mut kind = gateway.config.defaults.browser;
-    let started = start(gateway, &client, head, &id, &mut kind).await;
+    let started = start(gateway, &client, head, &mut id, &mut kind).await;
     let result = match &started {
         Ok(_) => StartResult::Ok,
         Err(NotStarted::Refused(refusal)) => StartResult::from(refusal),
@@ -139,8 +140,8 @@ async fn session<R: Registry, W: Workers>(
     gateway.metrics.http.requests.inc((Method::Get, Route::Connect, status.into()));
     drop(in_flight);
     match started {
-        Ok(Started { id, served, isolation, worker, taken: Taken::Relayed(taken) }) => {
-            let started = Started { id, served, isolation, worker, taken };
+        Ok(Started { id, served, isolation, worker, seat, taken: Taken::Relayed(taken) }) => {
+            let started = Started { id, served, isolation, worker, seat, taken };
             run(gateway, client, early, started).await;
         }
         // From here on it is the worker's, which also counts its end.
@@ -163,22 +164,26 @@ async fn start<R: Registry, W: Workers>(
     gateway: &Arc<Inner<R, W>>,
     client: &TcpStream,
     head: RequestHead,
-    id: &SessionId,
+    id: &mut SessionId,
     kind: &mut BrowserKind,
 ) -> Result<Started<Taken<W::Lease>>, NotStarted> {
     let began = Instant::now();
     let wanted = understand(gateway, &head, kind)?;
     let served = serveable(gateway, &wanted)?;
+    let seat = gateway.seats.clone().try_acquire_owned();
+    let seat = seat.map_err(|_| Refusal::gateway_full(gateway.config.most_sessions))?;
     gateway.metrics.connect.phase.observe(ConnectPhase::Auth, began.elapsed());
     let isolation = if wanted.needs_own_browser() { Isolation::Session } else { Isolation::Tenant };
     let direct = wanted.direct;
     let demand = demand(served, wanted);
-    let ask = Ask { session: id.clone(), demand, handshake: head, direct };
-    let (worker, taken) = tokio::select! {
-        taken = wait_and_open(gateway, &ask) => taken?,
+    let mut ask = Ask { session: id.clone(), demand, handshake: head, direct };
+    let taken = tokio::select! {
+        taken = wait_and_open(gateway, &mut ask) => taken,
         () = left(client) => return Err(NotStarted::ClientGone),
     };
-    Ok(Started { id: id.clone(), served, isolation, worker, taken })
+    *id = ask.session;
+    let (worker, taken) = taken?;
+    Ok(Started { id: id.clone(), served, isolation, worker, seat, taken })
 }
 
 /// What the client wants, or why it makes no sense.
@@ -255,7 +260,7 @@ fn demand((kind, version): Served, wanted: Wanted) -> Demand {
 /// Waits for its turn and has the session opened; as often as a slot turns out to be gone.
 async fn wait_and_open<R: Registry, W: Workers>(
     gateway: &Arc<Inner<R, W>>,
-    ask: &Ask,
+    ask: &mut Ask,
 ) -> Result<(String, Taken<W::Lease>), Refusal> {
     let served = (ask.demand.kind, ask.demand.version);
     let mut stay = gateway.line.enter(EVERYBODY, served);
@@ -282,7 +287,11 @@ async fn wait_and_open<R: Registry, W: Workers>(
         match open(gateway, ask, permit?).await? {
             Tried::Taken(worker, taken) => return Ok((worker, *taken)),
             Tried::Gone => {}
-            Tried::Failed(why) => last_failure = Some(why),
+            Tried::Failed(why) => {
+                last_failure = Some(why);
+                // That worker may have taken it, or do so yet: what it takes back must not be this.
+                ask.session = SessionId::from_random(random());
+            }
         }
     }
 }
@@ -353,7 +362,7 @@ async fn run<R: Registry, W: Workers>(
     early: Bytes,
     started: Started<Opened<W::Lease>>,
 ) {
-    let Started { id, served, isolation, worker, taken } = started;
+    let Started { id, served, isolation, worker, seat: _seat, taken } = started;
     let Opened { upstream, mut response, ending, lost, lease, .. } = taken;
     let (name, value) = wire::debug_log(&id);
     response.headers.set(name, value);

@@ -15,7 +15,7 @@ use flotilla_core::{Advert, BrowserKind, PlaywrightVersion, WorkerId};
 use flotilla_relay::RequestHead;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{Observer, Worker, WorkerConfig};
@@ -30,8 +30,8 @@ pub(crate) struct Fake {
     answer: &'static str,
     /// Launches fail.
     pub(crate) fail: AtomicBool,
-    /// Launches never come to an end.
-    pub(crate) hang: AtomicBool,
+    /// As long as this is true, launches take.
+    pub(crate) hold: watch::Sender<bool>,
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
     pub(crate) running: Mutex<HashMap<BrowserId, JoinHandle<()>>>,
     pub(crate) released: Mutex<Vec<String>>,
@@ -40,11 +40,10 @@ pub(crate) struct Fake {
 
 impl Launcher for Fake {
     async fn launch(&self, spec: LaunchSpec) -> Result<Launched, LaunchError> {
+        let mut held = self.hold.subscribe();
+        held.wait_for(|held| !held).await.unwrap();
         if self.fail.load(Ordering::SeqCst) {
             return Err(LaunchError::Failed("no display".to_owned()));
-        }
-        if self.hang.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
         }
         let socket = self.folder.join(&spec.browser.0);
         let listener = UnixListener::bind(&socket).unwrap();
@@ -125,11 +124,11 @@ impl Observer for Quiet {
 pub(crate) const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
 pub(crate) fn worker(answer: &'static str, slots: usize) -> (Worker, Arc<Fake>) {
-    worker_saying(answer, slots, |_| {})
+    publishing(answer, slots, |_| {})
 }
 
-/// The same, and it says what is free.
-pub(crate) fn worker_saying(
+/// A worker that is called `w`, and says what is free.
+pub(crate) fn publishing(
     answer: &'static str,
     slots: usize,
     publish: impl Fn(Advert) + Send + 'static,
@@ -144,7 +143,7 @@ pub(crate) fn worker_saying(
         folder,
         answer,
         fail: AtomicBool::default(),
-        hang: AtomicBool::default(),
+        hold: watch::Sender::new(false),
         requests: Arc::default(),
         running: Mutex::default(),
         released: Mutex::default(),

@@ -7,7 +7,7 @@
 //! - sessions ≤ slots, from admission until the contexts are disposed;
 //! - a browser is shared only by sessions of one tenant, and only when none asked for its own;
 //! - every admitted session gets exactly one [`Effect::Grant`] or [`Effect::Refuse`], unless it
-//!   closes first;
+//!   closes or is ended first;
 //! - nothing is admitted after a drain has begun.
 
 mod browsers;
@@ -105,7 +105,7 @@ pub enum NotAdmitted {
     Draining,
     /// A session of this name holds a slot already, so that its end would be taken for this one's.
     #[error("the session is here already")]
-    Known,
+    Present,
     /// The browser keeps failing, and its next try is some time away.
     #[error("the browser keeps failing: {why}")]
     BackingOff {
@@ -158,7 +158,8 @@ pub enum Effect {
         /// Why the launch failed.
         why: String,
     },
-    /// This session is over, and the client is to be told why.
+    /// This session is over, and the client is to be told why. One that waited for its browser has
+    /// left already: it gets neither a grant nor a refusal.
     End {
         /// Which session.
         session: SessionId,
@@ -225,6 +226,8 @@ pub struct Pool {
     /// What was kept ready when a drain began, for when it is called off.
     kept_before: Option<(BrowserKind, PlaywrightVersion, Tenant)>,
     draining: bool,
+    /// True when the drain cannot be called off any more.
+    leaving: bool,
     launched_ever: u64,
     admitted_ever: BTreeMap<BrowserKind, u64>,
     effects: Vec<Effect>,
@@ -251,6 +254,7 @@ impl Pool {
             kept: None,
             kept_before: None,
             draining: false,
+            leaving: false,
             launched_ever: 0,
             admitted_ever: BTreeMap::new(),
             effects: Vec::new(),
@@ -293,7 +297,7 @@ impl Pool {
             return Err(NotAdmitted::Draining);
         }
         if self.sessions.contains_key(&session) {
-            return Err(NotAdmitted::Known);
+            return Err(NotAdmitted::Present);
         }
         if self.sessions.len() >= self.limits.slots {
             return Err(NotAdmitted::Busy);
@@ -362,13 +366,23 @@ impl Pool {
         self.tick(now);
     }
 
-    /// Admits sessions again.
-    pub fn undrain(&mut self, now: Moment) {
+    /// As [`Pool::drain`], for a worker that will end: it cannot be called off any more.
+    pub fn leave(&mut self, now: Moment) {
+        self.leaving = true;
+        self.drain(now);
+    }
+
+    /// Admits sessions again; `false` for a worker that is leaving, which never does.
+    pub fn undrain(&mut self, now: Moment) -> bool {
+        if self.leaving {
+            return false;
+        }
         self.draining = false;
         match self.kept_before.take() {
             Some((kind, version, tenant)) => self.keep_ready(kind, version, &tenant, now),
             None => self.tick(now),
         }
+        true
     }
 
     /// Ends every session that is left, each with these words.
@@ -379,14 +393,20 @@ impl Pool {
         }
     }
 
-    /// Ends a session with these words; `false` when there is no such live session.
+    /// Ends a session with these words; `false` when there is no such session, or it is leaving.
     pub fn end(&mut self, session: &SessionId, ending: &Ending) -> bool {
-        let found = self.sessions.get(session);
-        let live = found.is_some_and(|found| !matches!(found.stage, Stage::Releasing { .. }));
-        if live {
-            self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
+        let Some(found) = self.sessions.get(session) else { return false };
+        let waits = match found.stage {
+            Stage::Releasing { .. } => return false,
+            Stage::Waiting => true,
+            Stage::Live => false,
+        };
+        self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
+        if waits {
+            // Nobody has connected it yet, so nobody will say that it is closed.
+            self.vacate(session);
         }
-        live
+        true
     }
 
     /// True when a drain has begun and nothing is left.
@@ -446,13 +466,20 @@ impl Pool {
 
     /// Frees the session's slot.
     fn forget(&mut self, session: &SessionId, now: Moment) {
-        let Some(gone) = self.sessions.remove(session) else {
-            return;
-        };
-        if let Some(browser) = self.browsers.get_mut(&gone.browser) {
-            browser.sessions.remove(session);
+        if let Some(left) = self.vacate(session)
+            && let Some(browser) = self.browsers.get_mut(&left)
+        {
             browser.last_used = now;
         }
-        self.close_if_left(&gone.browser);
+    }
+
+    /// Takes the session off its browser.
+    fn vacate(&mut self, session: &SessionId) -> Option<BrowserId> {
+        let left = self.sessions.remove(session)?.browser;
+        if let Some(browser) = self.browsers.get_mut(&left) {
+            browser.sessions.remove(session);
+        }
+        self.close_if_left(&left);
+        Some(left)
     }
 }

@@ -229,6 +229,21 @@ fn a_drain_admits_nobody_and_ends_when_the_last_session_has_left() {
 }
 
 #[test]
+fn a_drain_can_be_called_off_unless_the_worker_leaves() {
+    let mut pool = Pool::new(limits());
+    pool.keep_ready(KIND, V, "a", secs(0));
+    settle(&mut pool, secs(0));
+    pool.drain(secs(1));
+    assert!(pool.undrain(secs(2)));
+    settle(&mut pool, secs(2));
+    admit(&mut pool, "1", &shared("a"), secs(3));
+    pool.leave(secs(4));
+    assert!(!pool.undrain(secs(5)), "a worker that leaves never comes back");
+    assert_eq!(pool.admit(session(2), &shared("a"), secs(5)), Err(NotAdmitted::Draining));
+    assert_eq!(pool.used(), 1, "who is there stays");
+}
+
+#[test]
 fn contexts_that_will_not_go_cost_their_browser_not_the_slot() {
     let mut pool = Pool::new(limits());
     let browser = admit(&mut pool, "1", &shared("a"), secs(0));
@@ -372,7 +387,7 @@ impl World {
         let demand = Demand { kind: KIND, version: V, sharing };
         let known = self.live.keys().chain(self.waiting.keys()).next().filter(|_| what > 230);
         if let Some(known) = known {
-            let refused = if self.drained { NotAdmitted::Draining } else { NotAdmitted::Known };
+            let refused = if self.drained { NotAdmitted::Draining } else { NotAdmitted::Present };
             assert_eq!(pool.admit(known.clone(), &demand, self.now), Err(refused));
             return;
         }
@@ -383,7 +398,7 @@ impl World {
             }
             Err(NotAdmitted::Busy) => assert_eq!(pool.used(), pool.slots()),
             Err(NotAdmitted::Draining) => assert!(self.drained),
-            Err(NotAdmitted::Known) => panic!("nobody has this name"),
+            Err(NotAdmitted::Present) => panic!("nobody has this name"),
             Err(NotAdmitted::BackingOff { .. }) => {}
         }
     }

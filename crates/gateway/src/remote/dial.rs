@@ -109,6 +109,8 @@ impl<D: Directory> Remote<D> {
         let words = String::from_utf8_lossy(&body).trim().to_owned();
         match code.as_str() {
             "busy" => OpenError::Busy,
+            // It takes the next try, which has another name.
+            "session_present" => OpenError::Elsewhere(words),
             "draining" => OpenError::Elsewhere("the worker is draining".to_owned()),
             "launch_backing_off" => {
                 let seconds = head.headers.get("retry-after").and_then(|text| text.parse().ok());
@@ -116,7 +118,7 @@ impl<D: Directory> Remote<D> {
                 OpenError::BackingOff { wait, why: words }
             }
             "launch_failed" => OpenError::LaunchFailed(words),
-            "browser_refused" => OpenError::Refused { status: head.status, body: words },
+            "browser_refused" | "ended" => OpenError::Refused { status: head.status, body: words },
             _ => {
                 let words = words.lines().next().unwrap_or_default();
                 self.failed(target, &format!("it answered {}: {words}", head.status))

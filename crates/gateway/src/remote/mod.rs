@@ -2,6 +2,7 @@
 //! session.
 
 mod dial;
+mod order;
 mod prove;
 mod reserve;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use flotilla_core::ending::Ending;
 use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::registry::Directory;
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::{Route, Ticket};
@@ -20,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::line::Permit;
-use crate::workers::{Ask, OpenError, Opened, Taken, Workers};
+use crate::workers::{Ask, OpenError, Opened, OrderFailed, Taken, Workers};
 
 pub use prove::Found;
 
@@ -88,9 +90,6 @@ impl<D: Directory> Remote<D> {
     }
 
     fn ticket(&self, target: &Target, ask: &Ask, route: Route) -> String {
-        let mut nonce = [0; 8];
-        // Without random numbers the session's own name still tells tickets apart.
-        let _ = getrandom::fill(&mut nonce);
         let ticket = Ticket {
             session: ask.session.clone(),
             worker: target.id.clone(),
@@ -99,7 +98,8 @@ impl<D: Directory> Remote<D> {
             demand: ask.demand.clone(),
             max_seconds: self.config.session_max_duration.map(|limit| limit.as_secs()),
             expires: target.expires,
-            nonce: u64::from_le_bytes(nonce),
+            // Without random numbers the session's own name still tells tickets apart.
+            nonce: random(),
         };
         ticket.seal(&self.keyring.get())
     }
@@ -152,6 +152,17 @@ impl<D: Directory> Workers for Remote<D> {
             all
         })
     }
+
+    async fn order(&self, worker: &WorkerId, deed: Deed) -> Result<Outcome, OrderFailed> {
+        self.give(worker, deed).await
+    }
+}
+
+/// Zero on a system that has no random numbers.
+fn random() -> u64 {
+    let mut bits = [0; 8];
+    let _ = getrandom::fill(&mut bits);
+    u64::from_le_bytes(bits)
 }
 
 impl<D> Drop for Remote<D> {
@@ -170,6 +181,9 @@ pub struct Lease<D: Directory> {
 impl<D: Directory> Drop for Lease<D> {
     /// Without the registry nobody tells us that the slot is free: we ask a little later.
     fn drop(&mut self) {
-        self.directory.quietly(|view, now| view.ask_again(&self.id, now));
+        if self.directory.quietly(|view, now| view.ask_again(&self.id, now)) {
+            // Wakes the one who asks.
+            self.directory.view(|_, _| ());
+        }
     }
 }

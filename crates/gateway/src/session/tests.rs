@@ -8,6 +8,7 @@ use flotilla_core::config::Config;
 use flotilla_core::fleet::Fleet;
 use flotilla_core::launch_options::LaunchPolicy;
 use flotilla_core::metrics::Metrics;
+use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::status::{RegistryStatus, WorkerStatus};
 use flotilla_core::wanted::Defaults;
 use flotilla_core::{Advert, PlaywrightVersion, WorkerId};
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::workers::Redirect;
+use crate::workers::{OrderFailed, Redirect};
 
 const LONG: Duration = Duration::from_secs(30);
 const SERVED: Served = (BrowserKind::Chromium, PlaywrightVersion { major: 1, minor: 65 });
@@ -94,6 +95,10 @@ impl Workers for Fakes {
     async fn report(&self) -> Vec<WorkerStatus> {
         Vec::new()
     }
+
+    async fn order(&self, _: &WorkerId, _: Deed) -> Result<Outcome, OrderFailed> {
+        Err(OrderFailed::Unknown)
+    }
 }
 
 struct Rig {
@@ -166,6 +171,8 @@ fn config(redirect: bool) -> GatewayConfig {
             redirect,
         },
         default_version: Some(SERVED.1),
+        most_sessions: 10,
+        operators: None,
         queue_limit: 10,
         queue_timeout: LONG,
         handshake_timeout: LONG,

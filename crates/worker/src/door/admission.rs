@@ -83,11 +83,12 @@ fn refusal(error: &OpenError) -> ResponseHead {
         OpenError::Admit(AdmitError::NotAdmitted(refused)) => match refused {
             NotAdmitted::Busy => (503, "busy", None),
             NotAdmitted::Draining => (503, "draining", None),
-            NotAdmitted::Known => (409, "known_session", None),
+            NotAdmitted::Present => (409, "session_present", None),
             NotAdmitted::BackingOff { wait, .. } => (503, "launch_backing_off", Some(*wait)),
         },
         OpenError::Admit(AdmitError::Stopped) => (503, "draining", None),
         OpenError::Admit(AdmitError::LaunchFailed(_)) => (502, "launch_failed", None),
+        OpenError::Admit(AdmitError::Ended(_)) => (503, "ended", None),
         OpenError::Refused { status, .. } => (*status, "browser_refused", None),
         OpenError::Unreachable(_) => (502, "browser_unreachable", None),
     };

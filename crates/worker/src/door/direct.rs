@@ -207,3 +207,6 @@ fn settle(
         "session ended"
     );
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,13 @@
 //! The worker's own listener: where gateways, and clients that were sent here, bring sessions.
 //!
-//! Nobody gets in without a ticket; see `flotilla_core::ticket`.
+//! Nobody gets in without a ticket, and nobody gives orders whom the fleet's secret does not vouch
+//! for; see `flotilla_core::ticket` and `flotilla_core::order`.
 
 mod admission;
 mod answer;
 mod direct;
 mod hello;
+mod order;
 mod pages;
 mod session;
 mod tally;
@@ -20,6 +22,7 @@ use flotilla_core::Advert;
 use flotilla_core::board::Board;
 use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::{Metrics, Process};
+use flotilla_core::order::{Desk, Order, OrderError};
 use flotilla_core::ticket::{Gate, Route, Ticket, TicketError};
 use flotilla_core::wire;
 use flotilla_relay::head::{HeadError, read_request_head};
@@ -49,6 +52,8 @@ pub struct DoorConfig {
 pub trait DoorObserver: Send + Sync + 'static {
     /// A ticket was not taken.
     fn ticket_refused(&self, error: TicketError);
+    /// An order was not taken.
+    fn order_refused(&self, error: OrderError);
 }
 
 /// A worker's listener. Clones are the same door.
@@ -63,8 +68,9 @@ pub(crate) struct Inner {
     metrics: Arc<Metrics>,
     observer: Arc<dyn DoorObserver>,
     started: Instant,
-    // A std mutex: held for a look, never across an await.
+    // Std mutexes: held for a look, never across an await.
     gate: Mutex<Gate>,
+    desk: Mutex<Desk>,
     reservations: direct::Reservations,
     tally: tally::Tally,
 }
@@ -81,6 +87,8 @@ impl Door {
         observer: Arc<dyn DoorObserver>,
     ) -> Self {
         let Advert { id, instance, .. } = board.read(Duration::ZERO);
+        let gate = Mutex::new(Gate::new(id.clone(), instance.clone()));
+        let desk = Mutex::new(Desk::new(id, instance));
         Self(Arc::new(Inner {
             worker,
             config,
@@ -89,7 +97,8 @@ impl Door {
             metrics,
             observer,
             started,
-            gate: Mutex::new(Gate::new(id, instance)),
+            gate,
+            desk,
             reservations: direct::Reservations::default(),
             tally: tally::Tally::default(),
         }))
@@ -137,6 +146,15 @@ impl Inner {
         taken.inspect_err(|error| self.observer.ticket_refused(*error))
     }
 
+    /// Takes an order, once.
+    pub(crate) fn take_order(&self, text: &str) -> Result<Order, OrderError> {
+        let uptime = self.started.elapsed();
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = desk.take(&self.keyring.get(), text, uptime);
+        drop(desk);
+        taken.inspect_err(|error| self.observer.order_refused(*error))
+    }
+
     pub(crate) fn relay_options(&self) -> RelayOptions {
         RelayOptions {
             ping_interval: self.config.ping_interval,
@@ -177,6 +195,9 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
     }
     if let Some(ticket) = path.strip_prefix(wire::RESERVE_PATH) {
         return direct::reserve(door, peer, ticket).await;
+    }
+    if let Some(text) = path.strip_prefix(wire::ORDER_PATH) {
+        return order::serve(door, &mut peer, &head.method, text).await;
     }
     if let Some(nonce) = path.strip_prefix(wire::HELLO_PATH) {
         return hello::answer(door, &mut peer, nonce).await;

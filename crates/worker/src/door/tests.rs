@@ -1,394 +1,220 @@
-//! A door with gateways and clients before it, and fake browsers behind.
+//! The door over a real socket: orders from those with the fleet's secret, and from others.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use flotilla_core::config::Config;
-use flotilla_core::ending::{EndCause, Ending};
-use flotilla_core::id::{Instance, SessionId, WorkerId};
 use flotilla_core::keyring::Keyring;
-use flotilla_core::metrics::Direction;
-use flotilla_core::pool::{Demand, Sharing};
-use flotilla_relay::{ResponseHead, read_response_body};
+use flotilla_core::order::{Deed, Outcome};
+use flotilla_core::pool::Demand;
+use flotilla_core::{Instance, SessionId, WorkerId};
+use flotilla_relay::ResponseHead;
+use flotilla_relay::head::{read_response_body, read_response_head};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::fake::{Fake, KIND, SWITCH, V, worker_saying};
+use crate::fake::{KIND, SWITCH, V, handshake, publishing};
+use crate::session::tests::{shared, until_used};
 
-const LONG: Duration = Duration::from_secs(30);
+const SECRET: &str = "the-secret-of-the-fleet";
+const SOON: Duration = Duration::from_secs(20);
 
-struct Rig {
-    address: String,
+/// Counts what was refused.
+#[derive(Default)]
+struct Refused {
+    tickets: AtomicU32,
+    orders: Mutex<Vec<OrderError>>,
+}
+
+impl DoorObserver for Refused {
+    fn ticket_refused(&self, _: TicketError) {
+        self.tickets.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn order_refused(&self, error: OrderError) {
+        self.orders.lock().unwrap().push(error);
+    }
+}
+
+struct Bed {
     worker: Worker,
-    fake: Arc<Fake>,
-    metrics: Arc<Metrics>,
-    keyring: Keyring,
-    door: Door,
-    serving: tokio::task::JoinHandle<io::Result<()>>,
+    address: String,
+    refused: Arc<Refused>,
+    started: Instant,
+    next: AtomicU32,
 }
 
-struct Counted(Arc<Metrics>);
-
-impl DoorObserver for Counted {
-    fn ticket_refused(&self, error: TicketError) {
-        self.0.fleet.tickets.inc(error);
-    }
+fn ring(secret: &str) -> Keyring {
+    Keyring::parse(secret).unwrap()
 }
 
-impl Drop for Rig {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-impl Rig {
-    async fn new(slots: usize, reservation_timeout: Duration) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let identity = Advert {
-            id: WorkerId("w".into()),
-            instance: Instance("1".into()),
-            endpoint: address.clone(),
-            ..Advert::default()
-        };
-        let board = Arc::new(Board::new(identity));
-        let posts = board.clone();
-        let (worker, fake) = worker_saying(SWITCH, slots, move |advert| {
-            posts.post(&advert);
-        });
-        let metrics = Arc::new(Metrics::new(&Config::default(), ""));
-        let config = DoorConfig {
-            handshake_timeout: LONG,
-            handshake_limit: 32 * 1024,
-            reservation_timeout,
-            ping_interval: LONG,
-            peer_timeout: 2 * LONG,
-            process: || None,
-        };
-        let keyring = Keyring::parse("the-secret-of-the-fleet").unwrap();
-        let door = Door::new(
-            worker.clone(),
-            config,
-            SharedKeyring::new(keyring.clone()),
-            board,
-            Instant::now(),
-            metrics.clone(),
-            Arc::new(Counted(metrics.clone())),
-        );
-        let front = door.clone();
-        let serving = tokio::spawn(async move { front.serve(listener).await });
-        Self { address, worker, fake, metrics, keyring, door, serving }
-    }
-
-    fn ticket(&self, session: &str, route: Route) -> Ticket {
-        let sharing = Sharing::Tenant("t".into());
-        Ticket {
-            session: SessionId(session.into()),
-            worker: WorkerId("w".into()),
-            instance: Instance("1".into()),
-            route,
-            demand: Demand { kind: KIND, version: V, sharing },
-            max_seconds: None,
-            expires: 30_000,
-            nonce: 1,
-        }
-    }
-
-    async fn ask(&self, path: &str) -> Peer {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-        stream.write_all(request.as_bytes()).await.unwrap();
-        Peer(stream)
-    }
-
-    /// Reserves as a gateway does: the answer after the worker's word that the slot is taken.
-    async fn reserve(&self, ticket: &Ticket) -> (ResponseHead, String) {
-        let mut gateway = self.ask(&format!("/reserve/{}", ticket.seal(&self.keyring))).await;
-        let (head, body) = gateway.answer().await;
-        match head.status {
-            102 => gateway.answer().await,
-            _ => (head, body),
-        }
-    }
-
-    /// A path for a client.
-    async fn reserved(&self, ticket: &Ticket) -> String {
-        let (head, body) = self.reserve(ticket).await;
-        assert_eq!(head.status, 201, "{body}");
-        head.headers.get("location").unwrap().to_owned()
-    }
-
-    /// Comes as a client does.
-    async fn come(&self, path: &str) -> Peer {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = flotilla_testkit::raw::handshake(&self.address, path, &[]);
-        stream.write_all(request.as_bytes()).await.unwrap();
-        Peer(stream)
-    }
-
-    /// A session of that route, up to its 101.
-    async fn session(&self, ticket: &Ticket) -> Peer {
-        let path = match ticket.route {
-            Route::Reserved => self.reserved(ticket).await,
-            _ => format!("/session/{}", ticket.seal(&self.keyring)),
-        };
-        let mut client = self.come(&path).await;
-        let mut status = client.answer().await.0.status;
-        if status == 102 {
-            status = client.answer().await.0.status;
-        }
-        assert_eq!(status, 101);
-        client
-    }
-
-    async fn until_used(&self, slots: u32) {
-        let reached = async {
-            while self.worker.inspect().await.unwrap().used != slots {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(LONG, reached).await.expect("the slots' number");
-    }
-
-    /// The sessions whose end was counted, by cause.
-    fn ended(&self) -> Vec<(EndCause, u64)> {
-        let counted = |cause| (cause, self.metrics.sessions.ended.get((KIND, cause)));
-        EndCause::ALL.map(counted).into_iter().filter(|(_, ended)| *ended > 0).collect()
-    }
-
-    /// The same, once there are any.
-    async fn first_ended(&self) -> Vec<(EndCause, u64)> {
-        let ended = async {
-            while self.ended().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(LONG, ended).await.expect("an end is counted");
-        self.ended()
-    }
-}
-
-struct Peer(TcpStream);
-
-impl Peer {
-    async fn answer(&mut self) -> (ResponseHead, String) {
-        // A worker's two answers may come in one packet.
-        let mut bytes = Vec::new();
-        while !bytes.ends_with(b"\r\n\r\n") {
-            bytes.push(self.0.read_u8().await.unwrap());
-        }
-        let (head, _) = ResponseHead::parse(&bytes).unwrap().unwrap();
-        if head.is_switching() || head.status == 102 {
-            return (head, String::new());
-        }
-        let deadline = tokio::time::Instant::now() + LONG;
-        let rest = bytes::Bytes::new();
-        let body = read_response_body(&mut self.0, &head, rest, 64 * 1024, deadline).await;
-        (head, String::from_utf8(body.unwrap().to_vec()).unwrap())
-    }
-
-    async fn send(&mut self, opcode: u8, payload: &[u8]) {
-        let length = u8::try_from(payload.len()).unwrap();
-        let head = [opcode, 0x80 | length, 0, 0, 0, 0];
-        self.0.write_all(&[&head, payload].concat()).await.unwrap();
-    }
-
-    async fn next(&mut self) -> (u8, Vec<u8>) {
-        let frame = async {
-            let mut head = [0; 2];
-            self.0.read_exact(&mut head).await.unwrap();
-            let mut payload = vec![0; usize::from(head[1])];
-            self.0.read_exact(&mut payload).await.unwrap();
-            (head[0], payload)
-        };
-        tokio::time::timeout(LONG, frame).await.expect("a frame in time")
-    }
-}
-
-#[tokio::test]
-async fn a_reserved_slot_waits_for_its_client_and_is_free_after_it() {
-    let rig = Rig::new(1, LONG).await;
-    let path = rig.reserved(&rig.ticket("s1", Route::Reserved)).await;
-    rig.until_used(1).await;
-    let (busy, _) = rig.reserve(&rig.ticket("s2", Route::Reserved)).await;
-    assert_eq!((busy.status, busy.headers.get("x-flotilla-refusal")), (503, Some("busy")));
-
-    let mut client = rig.come(&path).await;
-    let (head, _) = client.answer().await;
-    assert_eq!(head.status, 101);
-    assert_eq!(head.headers.get("x-playwright-debug-log"), Some("flotilla session s1"));
-    client.send(0x81, b"hello").await;
-    assert_eq!(client.next().await, (0x81, b"hello".to_vec()));
-    let requests = rig.fake.requests.lock().unwrap().clone();
-    assert!(requests[0].starts_with("GET /secret?session=s1 "), "{requests:?}");
-
-    client.send(0x88, b"").await;
-    assert_eq!(client.next().await, (0x88, Vec::new()));
-    rig.until_used(0).await;
-    assert_eq!(rig.first_ended().await, [(EndCause::ClientClose, 1)]);
-    let up = rig.metrics.relay.bytes.get(Direction::ToBrowser);
-    assert_eq!(up, 11 + 6, "a direct session's bytes are counted here");
-}
-
-#[tokio::test]
-async fn what_passes_directly_is_counted_while_the_session_lasts() {
-    let rig = Rig::new(1, LONG).await;
-    let mut client = rig.session(&rig.ticket("s", Route::Reserved)).await;
-    client.send(0x81, b"hello").await;
-    client.next().await;
-    let (_, page) = rig.ask("/metrics").await.answer().await;
-    let line = r#"flotilla_relay_bytes_total{direction="to_browser"} 11"#;
-    assert!(page.contains(line), "{page}");
-    let (_, status) = rig.ask("/status.json").await.answer().await;
-    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
-    assert_eq!(status["sessions"][0]["id"], "s");
-}
-
-#[tokio::test]
-async fn an_address_is_good_for_one_connection_and_looking_at_it_is_none() {
-    let rig = Rig::new(5, LONG).await;
-    let path = rig.reserved(&rig.ticket("s", Route::Reserved)).await;
-    let (looked, _) = rig.ask(&path).await.answer().await;
-    assert_eq!(looked.status, 426);
-    let mut client = rig.come(&path).await;
-    assert_eq!(client.answer().await.0.status, 101);
-    let (replayed, words) = rig.come(&path).await.answer().await;
-    assert_eq!(replayed.status, 403);
-    assert!(words.contains("has been used"), "{words}");
-    assert!(words.contains("connect to the grid again"), "{words}");
-    assert_eq!(rig.metrics.fleet.tickets.get(TicketError::Replayed), 1);
-}
-
-#[tokio::test]
-async fn only_the_workers_own_word_opens_a_reserved_slot() {
-    let rig = Rig::new(5, LONG).await;
-    let path = rig.reserved(&rig.ticket("s", Route::Reserved)).await;
-    let theirs = Keyring::parse("some-other-secret-of-theirs").unwrap();
-    let direct = rig.ticket("s", Route::Direct);
-    let elsewhere = Ticket { worker: WorkerId("v".into()), ..direct.clone() };
-    let reserving = rig.ticket("s", Route::Reserved);
-    for (ticket, error) in [
-        (direct.seal(&theirs), TicketError::Forged),
-        (elsewhere.seal(&rig.keyring), TicketError::Foreign),
-        (reserving.seal(&rig.keyring), TicketError::WrongRoute),
-    ] {
-        let (head, words) = rig.come(&format!("/session/{ticket}")).await.answer().await;
-        assert_eq!(head.status, 403, "{error}");
-        assert!(words.starts_with(&error.to_string()), "{words}");
-        assert!(words.contains("connect to the grid again"), "{words}");
-    }
-    let relayed = rig.ticket("r", Route::Relayed);
-    assert_eq!(rig.reserve(&relayed).await.0.status, 403, "a relay's ticket reserves nothing");
-    let mut client = rig.come(&path).await;
-    assert_eq!(client.answer().await.0.status, 101, "none of it cost the client anything");
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_come_loses_its_slot_and_is_told_when_it_does() {
-    let rig = Rig::new(1, Duration::from_millis(50)).await;
-    let path = rig.reserved(&rig.ticket("s", Route::Reserved)).await;
-    rig.until_used(0).await;
-    assert_eq!(rig.first_ended().await, [(EndCause::ClientLost, 1)]);
-    let (late, words) = rig.come(&path).await.answer().await;
-    assert_eq!(late.status, 403);
-    assert!(words.contains("expired") && words.contains("connect to the grid again"), "{words}");
-}
-
-#[tokio::test]
-async fn a_gateway_that_leaves_before_the_browser_is_there_gives_the_slot_back() {
-    let rig = Rig::new(1, LONG).await;
-    rig.fake.hang.store(true, Ordering::SeqCst);
-    let ticket = rig.ticket("s", Route::Reserved).seal(&rig.keyring);
-    let mut gateway = rig.ask(&format!("/reserve/{ticket}")).await;
-    assert_eq!(gateway.answer().await.0.status, 102);
-    rig.until_used(1).await;
-    drop(gateway);
-    rig.until_used(0).await;
-    assert_eq!(rig.ended(), [], "nobody was let in");
-}
-
-#[tokio::test]
-async fn a_gateway_hears_of_its_slot_before_its_browser_however_quick_that_is() {
-    let rig = Rig::new(1, LONG).await;
+async fn bed() -> Bed {
+    let identity = Advert {
+        id: WorkerId("w".to_owned()),
+        instance: Instance("1".to_owned()),
+        ..Advert::default()
+    };
+    let board = Arc::new(Board::new(identity));
+    let posts = board.clone();
+    let (worker, _) = publishing(SWITCH, 5, move |advert| {
+        let _ = posts.post(&advert);
+    });
+    let config = DoorConfig {
+        handshake_timeout: SOON,
+        handshake_limit: 32 * 1024,
+        reservation_timeout: SOON,
+        ping_interval: SOON,
+        peer_timeout: SOON,
+        process: || None,
+    };
+    let (refused, started) = (Arc::new(Refused::default()), Instant::now());
+    let keyring = SharedKeyring::new(ring(SECRET));
+    let metrics = Arc::new(Metrics::default());
+    let door = Door::new(worker.clone(), config, keyring, board, started, metrics, refused.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gateway = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (mut peer, _) = listener.accept().await.unwrap();
-    let (told, taken) = tokio::sync::oneshot::channel();
-    // Both in one breath, as on a busy machine.
-    let opening = async { Ok(told.send(true)) };
-    let opened = admission::admitted(&rig.door.0, &mut peer, opening, taken).await;
-    assert!(matches!(opened, Ok(Some(Ok(())))));
-    assert_eq!(Peer(gateway).answer().await.0.status, 102);
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move { door.serve(listener).await });
+    Bed { worker, address, refused, started, next: AtomicU32::new(1) }
 }
 
-#[tokio::test]
-async fn a_browser_that_cannot_be_launched_is_the_gateways_to_know() {
-    let rig = Rig::new(1, LONG).await;
-    rig.fake.fail.store(true, Ordering::SeqCst);
-    let (head, words) = rig.reserve(&rig.ticket("s", Route::Reserved)).await;
-    assert_eq!((head.status, head.headers.get("x-flotilla-refusal")), (502, Some("launch_failed")));
-    assert!(words.contains("no display"), "{words}");
-    rig.until_used(0).await;
-}
+impl Bed {
+    fn expires(&self) -> u64 {
+        flotilla_core::ticket::millis(self.started.elapsed()) + 30_000
+    }
 
-#[tokio::test]
-async fn a_session_that_ends_before_its_client_comes_tells_it_why() {
-    let rig = Rig::new(1, LONG).await;
-    let path = rig.reserved(&rig.ticket("s", Route::Reserved)).await;
-    rig.fake.kill_all();
-    rig.until_used(0).await;
-    let (head, words) = rig.come(&path).await.answer().await;
-    assert_eq!(head.status, 503);
-    assert!(words.contains("died (killed by signal 9). Connect again"), "{words}");
-    assert_eq!(head.headers.get("x-flotilla-advert"), None, "that is for gateways");
-    assert_eq!(rig.ended(), [(EndCause::WorkerCrash, 1)]);
-}
-
-/// Brings an end about.
-type End = fn(&Rig);
-
-#[tokio::test]
-async fn every_end_has_the_same_words_for_a_direct_client_as_for_a_relayed_one() {
-    let ends: [(EndCause, End); 4] = [
-        (EndCause::Operator, |rig| {
-            let worker = rig.worker.clone();
-            let ending = Ending::operator("too long");
-            tokio::spawn(async move { worker.end(SessionId("s".into()), ending).await });
-        }),
-        (EndCause::DrainKill, |rig| {
-            drop(rig.worker.drain());
-            rig.worker.end_all(Ending::drained());
-        }),
-        (EndCause::WorkerCrash, |rig| rig.fake.kill_all()),
-        (EndCause::Deadline, |_| {}),
-    ];
-    for (cause, end) in ends {
-        let mut told = Vec::new();
-        for route in [Route::Relayed, Route::Reserved] {
-            let rig = Rig::new(1, LONG).await;
-            let max_seconds = (cause == EndCause::Deadline).then_some(1);
-            let ticket = Ticket { max_seconds, ..rig.ticket("s", route) };
-            let mut client = rig.session(&ticket).await;
-            end(&rig);
-            told.push(client.next().await);
-            client.send(0x88, b"").await;
-            rig.until_used(0).await;
-            if route == Route::Reserved {
-                assert_eq!(rig.first_ended().await, [(cause, 1)]);
-            }
+    fn order(&self, deed: Deed) -> Order {
+        Order {
+            worker: WorkerId("w".to_owned()),
+            instance: Instance("1".to_owned()),
+            deed,
+            expires: self.expires(),
+            nonce: self.next.fetch_add(1, Ordering::SeqCst).into(),
         }
-        assert_eq!(told[0].0, 0x88, "{cause:?}");
-        assert!(told[0].1.len() > 2, "{cause:?} has words");
-        assert_eq!(told[0], told[1], "{cause:?}");
+    }
+
+    fn ticket(&self, session: &str) -> String {
+        let ticket = Ticket {
+            session: SessionId(session.to_owned()),
+            worker: WorkerId("w".to_owned()),
+            instance: Instance("1".to_owned()),
+            route: Route::Relayed,
+            demand: Demand { kind: KIND, version: V, sharing: shared() },
+            max_seconds: None,
+            expires: self.expires(),
+            nonce: self.next.fetch_add(1, Ordering::SeqCst).into(),
+        };
+        ticket.seal(&ring(SECRET))
+    }
+
+    async fn send(&self, request: &[u8]) -> (TcpStream, ResponseHead, String) {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(request).await.unwrap();
+        let deadline = tokio::time::Instant::now() + SOON;
+        let (head, rest) = read_response_head(&mut stream, 1 << 20, deadline).await.unwrap();
+        let body = match head.status {
+            101 | 102 => String::from_utf8_lossy(&rest).into_owned(),
+            _ => {
+                let body = read_response_body(&mut stream, &head, rest, 1 << 20, deadline);
+                String::from_utf8_lossy(&body.await.unwrap()).into_owned()
+            }
+        };
+        (stream, head, body)
+    }
+
+    async fn post(&self, sealed: &str) -> (ResponseHead, String) {
+        let request = format!("POST {}{sealed} HTTP/1.1\r\nHost: w\r\n\r\n", wire::ORDER_PATH);
+        let (_, head, body) = self.send(request.as_bytes()).await;
+        (head, body)
+    }
+
+    /// Gives an order as a gateway does, and reads the answer as one.
+    async fn give(&self, deed: Deed) -> (Outcome, Advert) {
+        let order = self.order(deed);
+        let (head, body) = self.post(&order.seal(&ring(SECRET))).await;
+        assert_eq!(head.status, 200, "{body}");
+        let signature = head.headers.get(wire::OUTCOME_HEADER).unwrap();
+        let outcome = Outcome::open(&ring(SECRET), order.nonce, &body, signature).unwrap();
+        let advert = head.headers.get(wire::ADVERT_HEADER).unwrap();
+        (outcome, Advert::open(&ring(SECRET), advert).unwrap())
+    }
+
+    /// Brings a session; whether it was let in, and the connection with what came behind its head.
+    async fn bring(&self, session: &str) -> (TcpStream, ResponseHead, String) {
+        let mut head = handshake();
+        head.set_target(&format!("{}{}", wire::SESSION_PATH, self.ticket(session)));
+        self.send(&head.to_bytes()).await
     }
 }
 
 #[tokio::test]
-async fn a_session_that_is_here_already_is_not_taken_twice() {
-    let rig = Rig::new(5, LONG).await;
-    let mut client = rig.session(&rig.ticket("s", Route::Reserved)).await;
-    let again = Ticket { nonce: 2, ..rig.ticket("s", Route::Reserved) };
-    let (head, words) = rig.reserve(&again).await;
-    assert_eq!(head.status, 409, "{words}");
-    client.send(0x81, b"hello").await;
-    assert_eq!(client.next().await, (0x81, b"hello".to_vec()));
+async fn a_drain_is_acknowledged_and_nobody_is_let_in_after_that() {
+    let bed = bed().await;
+    let (outcome, advert) = bed.give(Deed::Drain).await;
+    assert_eq!(outcome, Outcome::Done);
+    assert!(advert.draining, "the answer's own advert says so");
+    let (_, head, _) = bed.bring("s1").await;
+    assert_eq!((head.status, head.headers.get(wire::REFUSAL_HEADER)), (503, Some("draining")));
+
+    let (outcome, advert) = bed.give(Deed::Undrain).await;
+    assert_eq!((outcome, advert.draining), (Outcome::Done, false));
+    let (_session, head, _) = bed.bring("s2").await;
+    assert_eq!(head.status, 102);
+
+    let (outcome, advert) = bed.give(Deed::Shutdown { within_seconds: None }).await;
+    assert_eq!((outcome, advert.draining), (Outcome::Done, true));
+    let (outcome, advert) = bed.give(Deed::Undrain).await;
+    assert_eq!((outcome, advert.draining), (Outcome::Leaving, true));
+}
+
+#[tokio::test]
+async fn an_order_that_nothing_vouches_for_does_nothing() {
+    let bed = bed().await;
+    let drain = || bed.order(Deed::Drain);
+    let late = Order { expires: 0, ..drain() };
+    let foreign = Order { instance: Instance("0".to_owned()), ..drain() };
+    for (sealed, code) in [
+        (drain().seal(&ring("some-other-secret-of-theirs")), OrderError::Forged),
+        ("nonsense".to_owned(), OrderError::Forged),
+        (bed.ticket("s1"), OrderError::Forged),
+        (late.seal(&ring(SECRET)), OrderError::Expired),
+        (foreign.seal(&ring(SECRET)), OrderError::Foreign),
+    ] {
+        let (head, body) = bed.post(&sealed).await;
+        assert_eq!(head.status, 403, "{body}");
+        assert_eq!(head.headers.get(wire::REFUSAL_HEADER), Some(code.as_str()));
+        assert_eq!(bed.refused.orders.lock().unwrap().pop(), Some(code));
+    }
+    let status = bed.worker.inspect().await.unwrap();
+    assert_eq!(status.state, flotilla_core::status::WorkerState::Available);
+
+    let sealed = bed.order(Deed::Sessions).seal(&ring(SECRET));
+    let got = format!("GET {}{sealed} HTTP/1.1\r\nHost: w\r\n\r\n", wire::ORDER_PATH);
+    assert_eq!(bed.send(got.as_bytes()).await.1.status, 405);
+    assert_eq!(bed.post(&sealed).await.0.status, 200);
+    assert_eq!(bed.post(&sealed).await.0.status, 403);
+    assert_eq!(*bed.refused.orders.lock().unwrap(), [OrderError::Replayed]);
+    assert_eq!(bed.refused.tickets.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_ended_session_reads_the_operators_words() {
+    let bed = bed().await;
+    let (mut session, head, mut came) = bed.bring("s1").await;
+    assert_eq!(head.status, 102);
+    let session_id = SessionId("s1".to_owned());
+    let end = Deed::End { session: session_id, reason: "it hangs".to_owned() };
+    let read = async {
+        while !came.contains("it hangs") {
+            let mut bytes = [0; 1024];
+            let n = session.read(&mut bytes).await.unwrap();
+            assert!(n > 0, "it ended without a word: {came}");
+            came += &String::from_utf8_lossy(&bytes[..n]);
+        }
+    };
+    let (given, ()) = tokio::join!(bed.give(end), read);
+    assert_eq!(given.0, Outcome::Done);
+    // A close frame of the server: unmasked, 4000 and the words (RFC 6455, section 5.5.1).
+    assert!(came.contains("Flotilla: an operator ended this session: it hangs"), "{came}");
+    drop(session);
+    until_used(&bed.worker, 0).await;
+    let (outcome, _) = bed.give(Deed::Sessions).await;
+    assert_eq!(outcome, Outcome::Sessions { sessions: Vec::new() });
 }

@@ -8,12 +8,16 @@ use flotilla_core::pool::Sharing;
 use super::*;
 use crate::fake::{KIND, SWITCH, V, handshake, worker};
 
-async fn open(worker: &Worker, name: &str, sharing: Sharing) -> Result<Opened, OpenError> {
+pub(crate) async fn open(
+    worker: &Worker,
+    name: &str,
+    sharing: Sharing,
+) -> Result<Opened, OpenError> {
     let demand = Demand { kind: KIND, version: V, sharing };
     worker.open(SessionId(name.to_owned()), demand, handshake(), |_| {}).await
 }
 
-fn shared() -> Sharing {
+pub(crate) fn shared() -> Sharing {
     Sharing::Tenant("t".to_owned())
 }
 
@@ -21,7 +25,7 @@ async fn used(worker: &Worker) -> u32 {
     worker.inspect().await.unwrap().used
 }
 
-async fn until_used(worker: &Worker, slots: u32) {
+pub(crate) async fn until_used(worker: &Worker, slots: u32) {
     let reached = async {
         while used(worker).await != slots {
             tokio::task::yield_now().await;
