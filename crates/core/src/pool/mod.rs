@@ -308,11 +308,11 @@ impl Pool {
         if self.draining {
             return Err(NotAdmitted::Draining);
         }
-        if self.sessions.len() >= self.limits.slots {
-            return Err(NotAdmitted::Busy);
-        }
         if self.sessions.contains_key(&session) {
             return Err(NotAdmitted::Present);
+        }
+        if self.sessions.len() >= self.limits.slots {
+            return Err(NotAdmitted::Busy);
         }
         let browser = self.browser_for(demand, now)?;
         *self.admitted_ever.entry(demand.kind).or_default() += 1;

@@ -410,6 +410,12 @@ impl World {
             }
         };
         let demand = Demand { kind: KIND, version: V, sharing };
+        let known = self.live.keys().chain(self.waiting.keys()).next().filter(|_| what > 230);
+        if let Some(known) = known {
+            let refused = if self.drained { NotAdmitted::Draining } else { NotAdmitted::Present };
+            assert_eq!(pool.admit(known.clone(), &demand, self.now), Err(refused));
+            return;
+        }
         match pool.admit(name.clone(), &demand, self.now) {
             Ok(()) => {
                 assert!(!self.drained, "admitted after a drain began");

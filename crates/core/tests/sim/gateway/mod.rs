@@ -223,7 +223,8 @@ impl Gateway {
 
     /// What is left when everything is quiet, given who lives.
     pub(crate) fn rest(&self, world: &mut World, alive: &[(WorkerId, String)]) {
-        let (waiting, trying) = (self.turns.waiting().map(|(_, waiting)| waiting).sum::<usize>(), self.turns.trying());
+        let waiting: usize = self.turns.waiting().map(|(_, count)| count).sum();
+        let trying = self.turns.trying();
         let pending = self.view.fleet().pending();
         let what = format!(
             "{} guests, {waiting} waiting, {trying} trying, {pending} pending, blind: {}",
