@@ -193,6 +193,6 @@ async fn what_a_worker_says_instead_of_keeping_a_slot_means_what_it_means_for_a_
 async fn a_worker_that_keeps_a_slot_and_does_not_say_where_is_passed_over() {
     let nowhere = "HTTP/1.1 201 Created\r\nLocation: //evil.example/\r\nContent-Length: 0\r\n\r\n";
     let rig = Rig::new(Some("ws://w.example:3131"), &[&said(102), nowhere]).await;
-    assert!(matches!(rig.open(true).await, Err(NotOpened::Elsewhere(_))));
+    assert!(matches!(rig.open(true).await, Err(NotOpened::Failed(_))));
     assert_eq!(rig.state().await, WorkerState::Unroutable);
 }
