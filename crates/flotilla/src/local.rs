@@ -9,7 +9,7 @@ use flotilla_core::order::{Deed, OrderError, Outcome};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
-use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Workers};
+use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Taken, Workers};
 use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
@@ -22,17 +22,19 @@ pub struct Local(pub Worker);
 impl Workers for Local {
     type Lease = Lease;
 
+    /// Nobody but this process can reach its browsers: a client that would come by itself is
+    /// relayed all the same.
     async fn open(
         &self,
         _: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Lease>, OpenError> {
+    ) -> Result<Taken<Lease>, OpenError> {
         let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
         let lost = Ending::browser_died("browser", "its connection broke");
-        Ok(Opened { upstream, response, ending, lost, granted_after, lease })
+        Ok(Taken::Relayed(Opened { upstream, response, ending, lost, granted_after, lease }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
@@ -54,6 +56,9 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
         // When the grid stops, the gateway knows it before its worker does.
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining)) => {
             OpenError::Elsewhere("the worker is draining".to_owned())
+        }
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Present)) => {
+            OpenError::Elsewhere(NotAdmitted::Present.to_string())
         }
         Worker::Admit(AdmitError::Stopped) => OpenError::Draining,
         Worker::Admit(AdmitError::Ended(ending)) => {
