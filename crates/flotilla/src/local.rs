@@ -4,12 +4,12 @@ use flotilla_core::BrowserKind;
 use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
-use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
+use flotilla_core::metrics::{AdvertFault, Metrics, StoreOperation};
 use flotilla_core::order::{Deed, OrderError, Outcome};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
-use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Workers};
+use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Taken, Workers};
 use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
@@ -22,17 +22,19 @@ pub struct Local(pub Worker);
 impl Workers for Local {
     type Lease = Lease;
 
+    /// Nobody but this process can reach its browsers: a client that would come by itself is
+    /// relayed all the same.
     async fn open(
         &self,
         _: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Lease>, OpenError> {
+    ) -> Result<Taken<Lease>, OpenError> {
         let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
         let lost = Ending::browser_died("browser", "its connection broke");
-        Ok(Opened { upstream, response, ending, lost, granted_after, lease })
+        Ok(Taken::Relayed(Opened { upstream, response, ending, lost, granted_after, lease }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
@@ -55,6 +57,9 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining)) => {
             OpenError::Elsewhere("the worker is draining".to_owned())
         }
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Present)) => {
+            OpenError::Elsewhere(NotAdmitted::Present.to_string())
+        }
         Worker::Admit(AdmitError::Stopped) => OpenError::Draining,
         Worker::Admit(AdmitError::Ended(ending)) => {
             OpenError::Refused { status: 503, body: ending.reason }
@@ -69,10 +74,8 @@ fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
 }
 
 impl flotilla_registry::redis::Observer for Counted {
-    fn operation(&self, operation: &'static str, took: Duration, ok: bool) {
-        if let Some(operation) = by_name::<StoreOperation>(operation) {
-            self.0.fleet.operation.observe(operation, took);
-        }
+    fn operation(&self, operation: StoreOperation, took: Duration, ok: bool) {
+        self.0.fleet.operation.observe(operation, took);
         if !ok {
             self.0.fleet.errors.inc(());
         }
@@ -82,14 +85,9 @@ impl flotilla_registry::redis::Observer for Counted {
         // The log tells it, and the status has it.
     }
 
-    fn rejected(&self, reason: &'static str) {
-        self.0.fleet.rejected.inc(by_name(reason).unwrap_or(AdvertFault::Malformed));
+    fn rejected(&self, reason: AdvertFault) {
+        self.0.fleet.rejected.inc(reason);
     }
-}
-
-/// The value of a label that has this name.
-fn by_name<L: Label>(name: &str) -> Option<L> {
-    L::ALL.iter().copied().find(|label| label.value() == name)
 }
 
 impl DoorObserver for Counted {

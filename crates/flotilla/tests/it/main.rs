@@ -9,6 +9,7 @@
 mod always_connected;
 mod browsers;
 mod clients;
+mod direct;
 mod faults;
 mod handshakes;
 mod hosts;

@@ -4,6 +4,9 @@
 mod dial;
 mod order;
 mod prove;
+mod reserve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::line::Permit;
-use crate::workers::{Ask, OpenError, Opened, OrderFailed, Workers};
+use crate::workers::{Ask, OpenError, Opened, OrderFailed, Taken, Workers};
 
 pub use prove::Found;
 
@@ -54,6 +57,8 @@ struct Target {
     id: WorkerId,
     instance: Instance,
     endpoint: String,
+    /// Where clients reach it themselves.
+    public: Option<String>,
     expires: u64,
 }
 
@@ -78,6 +83,7 @@ impl<D: Directory> Remote<D> {
                 id: id.clone(),
                 instance: known.advert.instance.clone(),
                 endpoint: known.advert.endpoint.clone(),
+                public: known.advert.public.clone(),
                 expires: known.uptime_in(TICKET_FOR, now),
             })
         })
@@ -114,22 +120,28 @@ impl<D: Directory> Workers for Remote<D> {
         worker: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Lease<D>>, OpenError> {
+    ) -> Result<Taken<Lease<D>>, OpenError> {
         let Some(target) = self.target(worker) else {
             return Err(OpenError::Elsewhere("the worker has just left".to_owned()));
         };
+        if ask.direct
+            && let Some(public) = &target.public
+        {
+            let ticket = self.ticket(&target, &ask, Route::Reserved);
+            return self.reserve(&target, public, &ticket, permit).await.map(Taken::Direct);
+        }
         let ticket = self.ticket(&target, &ask, Route::Relayed);
         let lease = Lease { directory: self.directory.clone(), id: target.id.clone() };
         let dialled = self.dial(&target, &ticket, ask.handshake, permit).await?;
         let (_, ending) = oneshot::channel();
-        Ok(Opened {
+        Ok(Taken::Relayed(Opened {
             upstream: dialled.upstream,
             response: dialled.response,
             ending,
             lost: Ending::worker_lost(),
             granted_after: dialled.granted_after,
             lease,
-        })
+        }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
