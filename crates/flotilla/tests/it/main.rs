@@ -16,6 +16,8 @@ mod hosts;
 mod isolation;
 mod launch;
 mod network;
+mod operate;
+mod operate_fleet;
 mod operator;
 mod payload;
 mod probe;
