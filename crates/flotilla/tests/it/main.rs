@@ -10,6 +10,7 @@ mod always_connected;
 mod browsers;
 mod clients;
 mod faults;
+mod fleet;
 mod handshakes;
 mod hosts;
 mod isolation;
