@@ -162,7 +162,7 @@ impl Teller {
         let began = Instant::now();
         let answers = link.asks.ask_all(message).await;
         let told = |answers: &Answers| answers.iter().all(Result::is_ok);
-        self.what.observer.operation("tell", began.elapsed(), answers.as_ref().is_ok_and(told));
+        self.what.observer.operation("announce", began.elapsed(), answers.as_ref().is_ok_and(told));
         let mut answers = answers?;
         // A Redis that is full takes no news, and still has commands.
         if let Some(found) = answers.pop() {

@@ -49,7 +49,7 @@ pub(crate) struct Counted {
 impl Observer for Counted {
     fn operation(&self, operation: &'static str, _: Duration, ok: bool) {
         match operation {
-            "tell" if ok => self.told.fetch_add(1, Ordering::Relaxed),
+            "announce" if ok => self.told.fetch_add(1, Ordering::Relaxed),
             "reap" if ok => self.reaped.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };

@@ -6,10 +6,12 @@
 mod cables;
 mod clients;
 mod deaths;
+mod doors;
 mod orders;
 mod partitions;
 mod probe;
 mod redis_away;
+mod secrets;
 mod truth;
 
 use flotilla_testkit::fleet::Fleet;

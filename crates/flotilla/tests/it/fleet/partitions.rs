@@ -98,9 +98,10 @@ fn who_is_parted_from_redis_only_goes_on_and_comes_back_by_itself() {
     wait_true(&redis, &both, SOON);
     works(&node, "kept");
     closes(&node, "kept");
-    let ended = gateway.metric("flotilla_sessions_ended_total", &[]);
-    let closed = gateway.metric("flotilla_sessions_ended_total", &["cause=\"client_close\""]);
-    assert_eq!(ended, closed, "every session ended by its client");
+    let ended = |labels: &[&str]| gateway.metric("flotilla_sessions_ended_total", labels);
+    let started = gateway.metric("flotilla_sessions_started_total", &["result=\"ok\""]);
+    wait_equal("ends by their clients", SOON, &started, || ended(&["cause=\"client_close\""]));
+    assert_eq!(ended(&[]), started, "and no other");
     gateway.stop_and_check();
     apart.stop_and_check();
     near.stop_and_check();
