@@ -7,12 +7,14 @@ mod cables;
 mod clients;
 mod deaths;
 mod doors;
+mod lies;
 mod orders;
 mod partitions;
 mod probe;
 mod redis_away;
 mod secrets;
 mod truth;
+mod twins;
 
 use flotilla_testkit::fleet::Fleet;
 
