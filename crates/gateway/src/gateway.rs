@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flotilla_core::ending::Ending;
+use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
@@ -16,11 +17,12 @@ use flotilla_core::status::{
 use flotilla_core::wanted::Defaults;
 use flotilla_core::{BrowserKind, PlaywrightVersion, SessionId};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::active::Active;
 use crate::http::{self, Inspect};
 use crate::line::Line;
+use crate::operator::Vouch;
 use crate::workers::Workers;
 
 /// What a gateway is told when it is made.
@@ -30,6 +32,9 @@ pub struct GatewayConfig {
     pub defaults: Defaults,
     /// The Playwright of clients that do not say theirs.
     pub default_version: Option<PlaywrightVersion>,
+    /// How many sessions there may be at a time, waiting ones included. Each takes two open files,
+    /// and one that waits must not keep another from being let in.
+    pub most_sessions: usize,
     /// How many may wait for a slot.
     pub queue_limit: usize,
     /// How long one may wait.
@@ -48,6 +53,8 @@ pub struct GatewayConfig {
     pub endpoint: String,
     /// This program's version, for pages.
     pub version: String,
+    /// Vouches for operators. Without it only this machine's own users may operate the grid.
+    pub operators: Option<SharedKeyring>,
 }
 
 /// A gateway. Clones are the same gateway.
@@ -61,6 +68,9 @@ pub(crate) struct Inner<R, W> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) line: Arc<Line>,
     pub(crate) draining: watch::Sender<bool>,
+    pub(crate) vouch: Vouch,
+    /// One for each session that may be here.
+    pub(crate) seats: Arc<Semaphore>,
     ready_once: AtomicBool,
     started: Instant,
     // A std mutex: held for map operations, never across an await.
@@ -80,8 +90,11 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
         let free = move |(kind, version): Served| view.look(|fleet| fleet.free(kind, version));
         let line = Line::new(config.queue_limit, Box::new(free));
         tokio::spawn(call_on_change(line.clone(), changed));
+        let seats = Arc::new(Semaphore::new(config.most_sessions.min(Semaphore::MAX_PERMITS)));
         Self(Arc::new(Inner {
+            vouch: Vouch::new(config.operators.clone()),
             config,
+            seats,
             registry,
             workers,
             metrics,
@@ -226,7 +239,7 @@ impl<R: Registry, W: Workers> Inner<R, W> {
         offered.into_iter().filter(|served| served.0 == kind).map(|served| served.1).max()
     }
 
-    fn sessions(&self) -> Vec<SessionStatus> {
+    pub(crate) fn sessions(&self) -> Vec<SessionStatus> {
         let mut sessions: Vec<_> = self
             .active()
             .iter()

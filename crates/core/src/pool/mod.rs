@@ -223,6 +223,8 @@ pub struct Pool {
     /// What was kept ready when a drain began, for when it is called off.
     kept_before: Option<(BrowserKind, PlaywrightVersion, Tenant)>,
     draining: bool,
+    /// True when the drain cannot be called off any more.
+    leaving: bool,
     launched_ever: u64,
     admitted_ever: BTreeMap<BrowserKind, u64>,
     effects: Vec<Effect>,
@@ -249,6 +251,7 @@ impl Pool {
             kept: None,
             kept_before: None,
             draining: false,
+            leaving: false,
             launched_ever: 0,
             admitted_ever: BTreeMap::new(),
             effects: Vec::new(),
@@ -357,13 +360,23 @@ impl Pool {
         self.tick(now);
     }
 
-    /// Admits sessions again.
-    pub fn undrain(&mut self, now: Moment) {
+    /// As [`Pool::drain`], for a worker that will end: it cannot be called off any more.
+    pub fn leave(&mut self, now: Moment) {
+        self.leaving = true;
+        self.drain(now);
+    }
+
+    /// Admits sessions again; `false` for a worker that is leaving, which never does.
+    pub fn undrain(&mut self, now: Moment) -> bool {
+        if self.leaving {
+            return false;
+        }
         self.draining = false;
         match self.kept_before.take() {
             Some((kind, version, tenant)) => self.keep_ready(kind, version, &tenant, now),
             None => self.tick(now),
         }
+        true
     }
 
     /// Ends every session that is left, each with these words.
@@ -385,7 +398,7 @@ impl Pool {
         self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
         if waits {
             // Nobody has connected it yet, so nobody will say that it is closed.
-            self.leave(session);
+            self.vacate(session);
         }
         true
     }
@@ -447,7 +460,7 @@ impl Pool {
 
     /// Frees the session's slot.
     fn forget(&mut self, session: &SessionId, now: Moment) {
-        if let Some(left) = self.leave(session)
+        if let Some(left) = self.vacate(session)
             && let Some(browser) = self.browsers.get_mut(&left)
         {
             browser.last_used = now;
@@ -455,7 +468,7 @@ impl Pool {
     }
 
     /// Takes the session off its browser.
-    fn leave(&mut self, session: &SessionId) -> Option<BrowserId> {
+    fn vacate(&mut self, session: &SessionId) -> Option<BrowserId> {
         let left = self.sessions.remove(session)?.browser;
         if let Some(browser) = self.browsers.get_mut(&left) {
             browser.sessions.remove(session);

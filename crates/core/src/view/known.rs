@@ -1,5 +1,6 @@
 //! One worker, as a gateway knows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Check, Patience};
@@ -26,7 +27,7 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The newest of what it said.
-    pub advert: Advert,
+    pub advert: Arc<Advert>,
     /// How sure we are.
     pub standing: Standing,
     /// When it was last heard of.
@@ -35,7 +36,7 @@ pub struct Known {
     /// early, so the largest is the nearest.
     uptime_at_zero: i128,
     /// Another worker that claims its name.
-    pub(super) challenger: Option<Advert>,
+    pub(super) challenger: Option<Arc<Advert>>,
     /// What the view counts it for.
     pub(super) offered: Vec<Served>,
     pub(super) due: Option<Moment>,
@@ -50,7 +51,7 @@ pub struct Known {
 }
 
 impl Known {
-    pub(super) fn new(advert: Advert, now: Moment) -> Self {
+    pub(super) fn new(advert: Arc<Advert>, now: Moment) -> Self {
         Self {
             uptime_at_zero: uptime_at_zero(&advert, now),
             advert,
@@ -68,7 +69,7 @@ impl Known {
     }
 
     /// Takes in a newer advert of the same life; `false` when it is not newer.
-    pub(super) fn news(&mut self, advert: Advert, now: Moment) -> bool {
+    pub(super) fn news(&mut self, advert: Arc<Advert>, now: Moment) -> bool {
         if advert.seq <= self.advert.seq {
             return false;
         }
@@ -82,7 +83,7 @@ impl Known {
     }
 
     /// Another life takes this one's place.
-    pub(super) fn succeed(&mut self, successor: Advert, now: Moment) {
+    pub(super) fn succeed(&mut self, successor: Arc<Advert>, now: Moment) {
         let offered = std::mem::take(&mut self.offered);
         *self = Self { offered, ..Self::new(successor, now) };
     }

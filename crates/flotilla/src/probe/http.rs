@@ -87,10 +87,27 @@ pub async fn get(
     target: &str,
     headers: &[(String, String)],
 ) -> Result<Answer, HttpError> {
+    let head = request("GET", &endpoint.authority(), target, "close", headers);
+    exchange(endpoint, head.into_bytes()).await
+}
+
+/// Sends `body` to `target` and reads the whole answer.
+pub async fn post(
+    endpoint: &Endpoint,
+    target: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<Answer, HttpError> {
+    let length = ("Content-Length".to_owned(), body.len().to_string());
+    let headers = [headers, &[length]].concat();
+    let head = request("POST", &endpoint.authority(), target, "close", &headers);
+    exchange(endpoint, [head.as_bytes(), body].concat()).await
+}
+
+async fn exchange(endpoint: &Endpoint, request: Vec<u8>) -> Result<Answer, HttpError> {
     let mut stream = dial(endpoint).await?;
-    let head = request(&endpoint.authority(), target, "close", headers);
     let exchange = async {
-        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&request).await?;
         let (mut answer, rest) = read_head(&mut stream).await?;
         answer.body = read_body(&mut stream, &answer, rest).await?;
         Ok(answer)
@@ -106,7 +123,7 @@ pub(super) async fn upgrade(
 ) -> Result<(Answer, TcpStream, Vec<u8>), HttpError> {
     let mut stream = dial(endpoint).await?;
     let authority = endpoint.authority();
-    let head = request(&authority, &endpoint.target(), "Upgrade", headers);
+    let head = request("GET", &authority, &endpoint.target(), "Upgrade", headers);
     let exchange = async {
         stream.write_all(head.as_bytes()).await?;
         let (mut answer, mut rest) = read_head(&mut stream).await?;
@@ -134,8 +151,15 @@ async fn dial(endpoint: &Endpoint) -> Result<TcpStream, HttpError> {
     Ok(stream)
 }
 
-fn request(host: &str, target: &str, connection: &str, headers: &[(String, String)]) -> String {
-    let mut head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
+fn request(
+    method: &str,
+    host: &str,
+    target: &str,
+    connection: &str,
+    headers: &[(String, String)],
+) -> String {
+    let mut head =
+        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

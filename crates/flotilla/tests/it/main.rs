@@ -24,6 +24,7 @@ mod queue;
 mod refusals;
 mod replacement;
 mod rooms;
+mod scale;
 mod stopping;
 
 use std::process::{Command, Output};
