@@ -11,6 +11,9 @@ use flotilla_testkit::wait::wait_until;
 
 use crate::SOON;
 
+/// Between one client and the next.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A thread that opens a session, closes it, and begins again.
 pub(super) struct Probe {
     stop: Arc<AtomicBool>,
@@ -40,6 +43,8 @@ impl Probe {
             while !stopped.load(Ordering::Relaxed) {
                 probed.connect(&address);
                 count.store(probed.opened, Ordering::Relaxed);
+                // Not faster than the machine has room for: others test on it too.
+                std::thread::sleep(PAUSE);
             }
             probed
         });
