@@ -35,7 +35,10 @@ impl Bed {
         let fleet = fleet.env("HEARTBEAT_INTERVAL", "1");
         let gateway = fleet.gateway().start();
         let workers: Vec<_> = (1..=workers)
-            .map(|n| fleet.worker().env("FLOTILLA_WORKER_ID", format!("w-{n}")).start())
+            .map(|n| {
+                let worker = fleet.worker().env("FLOTILLA_WORKER_ID", format!("w-{n}"));
+                worker.env("FLOTILLA_PUBLIC_ENDPOINT", "ws://{host}:{port}").start()
+            })
             .collect();
         gateway.wait_workers(workers.len(), SOON);
         Self { fleet, gateway, workers, redis }
@@ -154,6 +157,22 @@ fn a_session_is_ended_in_under_a_second_by_any_gateway() {
     assert_eq!(nobody.status.code(), Some(1), "{}", words(&nobody));
     neighbour.close();
     other.stop_and_check();
+    bed.stop();
+}
+
+#[test]
+fn a_session_that_no_gateway_relays_is_listed_and_ended_as_any_other() {
+    let bed = Bed::start(1);
+    let node = Program::node(NEWEST, bed.gateway.endpoint());
+    node.run(&connect_as("b", "/?route=direct"));
+    assert_eq!(bed.gateway.status().sessions.len(), 0, "it goes past the gateway");
+    let listed = json_of(&bed.done(&["sessions", "--json"]));
+    let session = listed["sessions"][0]["id"].as_str().unwrap();
+    let call = node.start("await s.b_page.evaluate(() => new Promise(() => {}))", json!({}));
+    bed.done(&["sessions", "kill", session, "--reason", "it hangs"]);
+    let message = call.outcome().expect_err("the session was ended");
+    assert!(message.contains("Flotilla: an operator ended this session: it hangs"), "{message}");
+    bed.workers[0].wait_used(0, SOON);
     bed.stop();
 }
 
