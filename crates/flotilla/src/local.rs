@@ -111,4 +111,12 @@ impl Observer for Counted {
     fn browser_gone(&self, kind: BrowserKind, reason: ExitReason) {
         self.0.browsers.exits.inc((kind, reason));
     }
+
+    fn drained(&self, took: Duration) {
+        self.0.browsers.drains.observe((), took);
+    }
+
+    fn drain_cut_short(&self) {
+        self.0.browsers.drain_timeouts.inc(());
+    }
 }

@@ -119,6 +119,8 @@ struct Quiet;
 impl Observer for Quiet {
     fn launched(&self, _: BrowserKind, _: Duration, _: Result<(), &LaunchError>) {}
     fn browser_gone(&self, _: BrowserKind, _: ExitReason) {}
+    fn drained(&self, _: Duration) {}
+    fn drain_cut_short(&self) {}
 }
 
 pub(crate) const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";

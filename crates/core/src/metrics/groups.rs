@@ -126,6 +126,10 @@ metrics! {
         launch_failures: Counter<(BrowserKind, LaunchFailure)> = "flotilla_worker_launch_failures_total";
         /// Browser processes that went, by reason.
         exits: Counter<(BrowserKind, ExitReason)> = "flotilla_browser_exits_total";
+        /// How long drains of workers took, from their order to the end of the last session.
+        drains: Histogram<()> = "flotilla_worker_drain_seconds", buckets LONG;
+        /// Drains that were cut short: the sessions that were left were ended with a reason.
+        drain_timeouts: Counter<()> = "flotilla_worker_drain_timeouts_total";
         /// Workers that went, by reason.
         worker_exits: Counter<(Pool, WorkerExit)> = "flotilla_worker_exits_total";
     }

@@ -161,6 +161,8 @@ fn a_drained_worker_keeps_its_sessions_and_takes_new_ones_once_it_is_undrained()
     let empty = ask(&grid, &["drain", "--all", "--wait"]);
     assert_eq!(empty.status.code(), Some(0), "{}", words(&empty));
     assert_eq!(state(&grid), WorkerState::Draining);
+    let drains = grid.metric("flotilla_worker_drain_seconds_count", &[]);
+    assert_eq!(drains, Some(1.0), "the one that was called off never ended");
     grid.stop_and_check();
 }
 

@@ -1,6 +1,7 @@
 //! What an operator does with a fleet: real gateways, workers and Redis.
 
-use std::process::Output;
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,10 @@ impl Bed {
         let fleet = fleet.env("HEARTBEAT_INTERVAL", "1");
         let gateway = fleet.gateway().start();
         let workers: Vec<_> = (1..=workers)
-            .map(|n| fleet.worker().env("FLOTILLA_WORKER_ID", format!("w-{n}")).start())
+            .map(|n| {
+                let worker = fleet.worker().env("FLOTILLA_WORKER_ID", format!("w-{n}"));
+                worker.env("FLOTILLA_PUBLIC_ENDPOINT", "ws://{host}:{port}").start()
+            })
             .collect();
         gateway.wait_workers(workers.len(), SOON);
         Self { fleet, gateway, workers, redis }
@@ -57,6 +61,24 @@ impl Bed {
         let output = self.ask(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", words(&output));
         output
+    }
+
+    /// The same at a terminal, where a person answers what is asked.
+    fn answering(&self, answer: &str, args: &[&str]) -> Output {
+        let line: Vec<_> = args.iter().map(|arg| format!("'{arg}'")).collect();
+        let line = format!("'{}' {}", env!("CARGO_BIN_EXE_flotilla"), line.join(" "));
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("FLOTILLA_ENDPOINT", self.gateway.http(""))
+            .env("FLOTILLA_FLEET_SECRET", self.fleet.secret())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("script (of util-linux) brings a terminal");
+        let mut stdin = child.stdin.take().unwrap();
+        writeln!(stdin, "{answer}").unwrap();
+        child.wait_with_output().unwrap()
     }
 
     /// What the worker says of itself.
@@ -158,6 +180,22 @@ fn a_session_is_ended_in_under_a_second_by_any_gateway() {
 }
 
 #[test]
+fn a_session_that_no_gateway_relays_is_listed_and_ended_as_any_other() {
+    let bed = Bed::start(1);
+    let node = Program::node(NEWEST, bed.gateway.endpoint());
+    node.run(&connect_as("b", "/?route=direct"));
+    assert_eq!(bed.gateway.status().sessions.len(), 0, "it goes past the gateway");
+    let listed = json_of(&bed.done(&["sessions", "--json"]));
+    let session = listed["sessions"][0]["id"].as_str().unwrap();
+    let call = node.start("await s.b_page.evaluate(() => new Promise(() => {}))", json!({}));
+    bed.done(&["sessions", "kill", session, "--reason", "it hangs"]);
+    let message = call.outcome().expect_err("the session was ended");
+    assert!(message.contains("Flotilla: an operator ended this session: it hangs"), "{message}");
+    bed.workers[0].wait_used(0, SOON);
+    bed.stop();
+}
+
+#[test]
 fn scaling_down_takes_the_workers_with_the_fewest_and_youngest_sessions() {
     let mut bed = Bed::start(3);
     // Two on w-1; one on w-2, and a younger one on w-3.
@@ -191,6 +229,33 @@ fn scaling_down_takes_the_workers_with_the_fewest_and_youngest_sessions() {
     leaver.check_nothing_left(&processes);
     wait_equal("workers that are known", SOON, &2, || bed.gateway.status().workers.len());
     close_all(held.into_iter().chain(elsewhere));
+    bed.stop();
+}
+
+#[test]
+fn sessions_are_ended_at_once_only_after_a_person_has_seen_them_and_said_yes() {
+    let mut bed = Bed::start(2);
+    let mut held = vec![bed.open_on("w-1"), bed.open_on("w-1")];
+    let mut going = bed.open_on("w-2");
+    let args = ["scale-down", "--by", "1", "--now", "--reason", "cut", "--wait"];
+    let unasked = bed.ask(&args);
+    assert_eq!(unasked.status.code(), Some(2), "nobody is there: {}", words(&unasked));
+    let no = bed.answering("n", &args);
+    assert_eq!(no.status.code(), Some(1), "{}", words(&no));
+    assert_eq!(bed.gateway.status().available_workers(), 2, "nothing was changed");
+
+    let session = json_of(&bed.done(&["sessions", "--worker", "w-2", "--json"]));
+    let session = session["sessions"][0]["id"].as_str().unwrap();
+    let yes = bed.answering("y", &args);
+    assert_eq!(yes.status.code(), Some(0), "{}", words(&yes));
+    assert!(words(&yes).contains(session) && words(&yes).contains("End 1 session?"));
+    let (code, reason) = going.wait_close(SOON);
+    assert_eq!((code, reason.as_str()), (4000, "Flotilla: an operator ended this session: cut"));
+    assert!(bed.workers.pop().unwrap().wait_exit(SOON).success());
+    for session in &mut held {
+        session.send(0x89, b"the others go on").unwrap();
+    }
+    close_all(held);
     bed.stop();
 }
 
