@@ -9,7 +9,7 @@ use flotilla_core::order::{Deed, OrderError, Outcome};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
-use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Taken, Workers};
+use flotilla_gateway::{Ask, NotOpened, Opened, OrderFailed, Permit, Taken, Workers};
 use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Workers for Local {
         _: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Taken<Lease>, OpenError> {
+    ) -> Result<Taken<Lease>, NotOpened> {
         let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
@@ -49,27 +49,23 @@ impl Workers for Local {
     }
 }
 
-fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
+fn as_gateway(error: flotilla_worker::OpenError) -> NotOpened {
     use flotilla_worker::OpenError as Worker;
     match error {
-        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => OpenError::Busy,
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => NotOpened::Busy,
         // When the grid stops, the gateway knows it before its worker does.
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining)) => {
-            OpenError::Elsewhere("the worker is draining".to_owned())
+            NotOpened::Elsewhere("the worker is draining".to_owned())
         }
-        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Present)) => {
-            OpenError::Elsewhere(NotAdmitted::Present.to_string())
-        }
-        Worker::Admit(AdmitError::Stopped) => OpenError::Draining,
-        Worker::Admit(AdmitError::Ended(ending)) => {
-            OpenError::Refused { status: 503, body: ending.reason }
-        }
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Present)) => NotOpened::Present,
+        Worker::Admit(AdmitError::Stopped) => NotOpened::Draining,
+        Worker::Admit(AdmitError::Ended(ending)) => NotOpened::Ended(ending.reason),
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::BackingOff { wait, why })) => {
-            OpenError::BackingOff { wait, why }
+            NotOpened::BackingOff { wait, why }
         }
-        Worker::Admit(AdmitError::LaunchFailed(why)) => OpenError::LaunchFailed(why),
-        Worker::Refused { status, body } => OpenError::Refused { status, body },
-        Worker::Unreachable(why) => OpenError::Unreachable(why),
+        Worker::Admit(AdmitError::LaunchFailed(why)) => NotOpened::LaunchFailed(why),
+        Worker::Refused { status, body } => NotOpened::Refused { status, body },
+        Worker::Unreachable(why) => NotOpened::Unreachable(why),
     }
 }
 

@@ -4,9 +4,10 @@
 //! has gone, gives everything back by dropping it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flotilla_core::attempt::Next;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::metrics::{ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult};
 use flotilla_core::pool::{Demand, Sharing};
@@ -26,13 +27,10 @@ use crate::answer;
 use crate::gateway::{Gateway, GatewayConfig, Inner};
 use crate::line::Permit;
 use crate::settle::settle;
-use crate::workers::{Ask, OpenError, Opened, Taken, Workers};
+use crate::workers::{Ask, Opened, Taken, Workers};
 
 /// The tenant of everybody, as long as there are no API keys.
 pub const EVERYBODY: &str = "everybody";
-
-/// How long a worker is not asked again for a browser that it could not launch, where others can.
-const AFTER_FAILED_LAUNCH: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves one connection from its first byte.
 pub(crate) async fn connection<R: Registry, W: Workers>(
@@ -286,11 +284,11 @@ async fn wait_and_open<R: Registry, W: Workers>(
         gateway.metrics.connect.phase.observe(ConnectPhase::Queue, began.elapsed());
         match open(gateway, ask, permit?).await? {
             Tried::Taken(worker, taken) => return Ok((worker, *taken)),
-            Tried::Gone => {}
-            Tried::Failed(why) => {
-                last_failure = Some(why);
+            Tried::Again { why, after } => {
+                last_failure = why.or(last_failure);
                 // That worker may have taken it, or do so yet: what it takes back must not be this.
                 ask.session = SessionId::from_random(random());
+                tokio::time::sleep(after).await;
             }
         }
     }
@@ -299,10 +297,11 @@ async fn wait_and_open<R: Registry, W: Workers>(
 /// What became of one try.
 enum Tried<L> {
     Taken(String, Box<Taken<L>>),
-    /// The slot was gone.
-    Gone,
-    /// The worker could not take it; another may.
-    Failed(String),
+    /// It has its place in the line again, after a while.
+    Again {
+        why: Option<String>,
+        after: Duration,
+    },
 }
 
 /// Offers the session to the first worker in the order of choice.
@@ -313,7 +312,7 @@ async fn open<R: Registry, W: Workers>(
 ) -> Result<Tried<W::Lease>, Refusal> {
     let (kind, version) = (ask.demand.kind, ask.demand.version);
     let Some(worker) = gateway.registry.claim((kind, version)) else {
-        return Ok(Tried::Gone);
+        return Ok(Tried::Again { why: None, after: Duration::ZERO });
     };
     let (registry, on_its_way) = (gateway.registry.clone(), worker.clone());
     let permit = permit.and_then(move || registry.settle(&on_its_way));
@@ -328,21 +327,10 @@ async fn open<R: Registry, W: Workers>(
             phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(granted_after));
             Ok(Tried::Taken(worker.to_string(), Box::new(taken)))
         }
-        Err(OpenError::Busy) => Ok(Tried::Gone),
-        Err(OpenError::Elsewhere(why)) => Ok(Tried::Failed(why)),
-        Err(OpenError::Draining) => Err(Refusal::draining()),
-        Err(OpenError::BackingOff { wait, why }) => match others(wait) {
-            true => Ok(Tried::Failed(why)),
-            false => Err(Refusal::backing_off(kind, version, wait, &why)),
+        Err(not_opened) => match not_opened.next((kind, version), others) {
+            Next::Again { why, after } => Ok(Tried::Again { why, after }),
+            Next::Refuse(refusal) => Err(refusal),
         },
-        Err(OpenError::LaunchFailed(why)) => match others(AFTER_FAILED_LAUNCH) {
-            true => Ok(Tried::Failed(why)),
-            false => Err(Refusal::launch_failed(kind, version, &why)),
-        },
-        Err(OpenError::Refused { status, body }) => {
-            Err(Refusal::other(status, "browser_refused", body))
-        }
-        Err(OpenError::Unreachable(why)) => Err(Refusal::no_worker(&why)),
     }
 }
 

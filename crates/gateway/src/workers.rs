@@ -1,5 +1,6 @@
 //! The gateway's port to workers: have a session opened, get two ends to relay between.
 
+pub use flotilla_core::attempt::NotOpened;
 use flotilla_core::ending::Ending;
 use flotilla_core::id::{SessionId, WorkerId};
 use flotilla_core::order::{Deed, Outcome};
@@ -77,35 +78,6 @@ pub struct Opened<L> {
     pub lease: L,
 }
 
-/// Why a worker did not take a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpenError {
-    /// It has no free slot after all: another may have, or this one later. The registry knows.
-    Busy,
-    /// It cannot be had for this session; another may. The registry knows.
-    Elsewhere(String),
-    /// It is draining.
-    Draining,
-    /// The browser keeps failing; the next try is some time away.
-    BackingOff {
-        /// Until then.
-        wait: std::time::Duration,
-        /// The last failure.
-        why: String,
-    },
-    /// The browser did not come up.
-    LaunchFailed(String),
-    /// The browser's server refused the handshake, with this answer for the client.
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// What it said.
-        body: String,
-    },
-    /// The worker or the browser could not be reached.
-    Unreachable(String),
-}
-
 /// Why nobody knows whether a worker has done what it was told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderFailed {
@@ -129,7 +101,7 @@ pub trait Workers: Send + Sync + 'static {
         worker: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> impl Future<Output = Result<Taken<Self::Lease>, OpenError>> + Send;
+    ) -> impl Future<Output = Result<Taken<Self::Lease>, NotOpened>> + Send;
 
     /// The workers as they are now, for people.
     fn report(&self) -> impl Future<Output = Vec<WorkerStatus>> + Send;

@@ -20,6 +20,7 @@ const PUBLIC: (&str, &str) = ("FLOTILLA_PUBLIC_ENDPOINT", "ws://127.0.0.1:{port}
 struct Rig {
     gateway: Gateway,
     workers: Vec<Worker>,
+    secret: String,
     _redis: Redis,
 }
 
@@ -37,7 +38,7 @@ impl Rig {
         let gateway = fleet.gateway().start();
         let workers: Vec<_> = (0..workers).map(|_| fleet.worker().start()).collect();
         gateway.wait_workers(workers.len(), SOON);
-        Self { gateway, workers, _redis: redis }
+        Self { gateway, workers, secret: fleet.secret().to_owned(), _redis: redis }
     }
 
     fn node(&self) -> Program {
@@ -205,10 +206,9 @@ fn who_cannot_be_sent_on_is_relayed() {
     assert_eq!((rig.answered(101), rig.answered(307)), (1.0, 0.0));
     let refusal = rig.gateway.open("/?route=scenic", &[]).unwrap_err();
     assert_eq!(refusal.status, 400);
-    assert!(
-        refusal.body.contains("route=direct or route=relay")
-            || refusal.body.contains("route=relay")
-    );
+    for part in ["scenic", "route=direct", "route=relay"] {
+        assert!(refusal.body.contains(part), "{}", refusal.body);
+    }
     rig.wait_used(0);
     rig.stop_and_check();
 
@@ -260,6 +260,28 @@ fn a_direct_session_outlives_the_gateway_that_brought_it_about() {
     rig.wait_used(0);
     wait_equal("ends", SOON, &1.0, || rig.ended("client_close"));
     rig.workers.remove(0).stop_and_check();
+}
+
+#[test]
+fn an_operator_sees_and_ends_a_direct_session_like_any_other() {
+    let rig = Rig::new(1, &[]);
+    let node = rig.node();
+    node.run(&connect_as("b", DIRECT));
+    let call = pending_call(&node, "b");
+    let operate = |args: &[&str]| {
+        let mut command = flotilla(args);
+        command.args(["--endpoint", &rig.gateway.http("")]).arg("--json");
+        let output = command.env("FLOTILLA_FLEET_SECRET", &rig.secret).output().unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+        words(&output)
+    };
+    let id = rig.workers[0].only_session().id;
+    assert!(operate(&["sessions"]).contains(&id));
+    operate(&["sessions", "kill", &id, "--reason", "it hangs"]);
+    assert_eq!(told(call), "Flotilla: an operator ended this session: it hangs");
+    rig.wait_used(0);
+    wait_equal("ends", SOON, &1.0, || rig.ended("operator"));
+    rig.stop_and_check();
 }
 
 /// A call that ends only with its session.

@@ -11,6 +11,7 @@ mod browsers;
 mod clients;
 mod direct;
 mod faults;
+mod fleet;
 mod handshakes;
 mod hosts;
 mod isolation;

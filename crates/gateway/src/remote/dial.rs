@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use flotilla_core::advert::Advert;
+use flotilla_core::attempt::Target;
 use flotilla_core::registry::Directory;
 use flotilla_core::wire;
 use flotilla_relay::head::{Headers, read_response_body, read_response_head};
@@ -12,9 +13,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Remote, Target};
+use super::Remote;
 use crate::line::Permit;
-use crate::workers::OpenError;
+use crate::workers::NotOpened;
 
 /// How long a connection may take to come about. A live host answers in far less, and a dead one
 /// never does.
@@ -41,7 +42,7 @@ impl<D: Directory> Remote<D> {
         ticket: &str,
         mut handshake: RequestHead,
         permit: Permit,
-    ) -> Result<Dialled, OpenError> {
+    ) -> Result<Dialled, NotOpened> {
         for name in NOT_FORWARDED {
             handshake.headers.remove(name);
         }
@@ -58,7 +59,7 @@ impl<D: Directory> Remote<D> {
         request: &[u8],
         wanted: impl FnOnce(&ResponseHead) -> bool,
         permit: Permit,
-    ) -> Result<Dialled, OpenError> {
+    ) -> Result<Dialled, NotOpened> {
         let began = Instant::now();
         let deadline = began + self.config.select_timeout;
         let failed = |why: String| self.failed(target, &why);
@@ -101,29 +102,15 @@ impl<D: Directory> Remote<D> {
         socket: &mut Socket,
         head: &ResponseHead,
         deadline: Instant,
-    ) -> OpenError {
+    ) -> NotOpened {
         let code = head.headers.get(wire::REFUSAL_HEADER).unwrap_or_default().to_owned();
         let rest = bytes::Bytes::new();
         let body = read_response_body(socket, head, rest, ANSWER_LIMIT, deadline).await;
         let body = body.unwrap_or_default();
         let words = String::from_utf8_lossy(&body).trim().to_owned();
-        match code.as_str() {
-            "busy" => OpenError::Busy,
-            // It takes the next try, which has another name.
-            "session_present" => OpenError::Elsewhere(words),
-            "draining" => OpenError::Elsewhere("the worker is draining".to_owned()),
-            "launch_backing_off" => {
-                let seconds = head.headers.get("retry-after").and_then(|text| text.parse().ok());
-                let wait = Duration::from_secs(seconds.unwrap_or(1));
-                OpenError::BackingOff { wait, why: words }
-            }
-            "launch_failed" => OpenError::LaunchFailed(words),
-            "browser_refused" | "ended" => OpenError::Refused { status: head.status, body: words },
-            _ => {
-                let words = words.lines().next().unwrap_or_default();
-                self.failed(target, &format!("it answered {}: {words}", head.status))
-            }
-        }
+        let wait = head.headers.get("retry-after").and_then(|text| text.parse().ok());
+        let wait = wait.map(Duration::from_secs);
+        self.taught(target, NotOpened::read(&code, head.status, &words, wait))
     }
 }
 

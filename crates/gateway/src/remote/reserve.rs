@@ -1,11 +1,12 @@
 //! A slot is kept on a worker, for a client that will go there by itself.
 
+use flotilla_core::attempt::Target;
 use flotilla_core::registry::Directory;
 use flotilla_core::wire;
 
-use super::{Remote, Target};
+use super::Remote;
 use crate::line::Permit;
-use crate::workers::{OpenError, Redirect};
+use crate::workers::{NotOpened, Redirect};
 
 impl<D: Directory> Remote<D> {
     /// Has the worker take a slot and have its browser, before the client hears of it: what can
@@ -16,7 +17,7 @@ impl<D: Directory> Remote<D> {
         public: &str,
         ticket: &str,
         permit: Permit,
-    ) -> Result<Redirect, OpenError> {
+    ) -> Result<Redirect, NotOpened> {
         let (path, host) = (wire::RESERVE_PATH, &target.endpoint);
         let request = format!("GET {path}{ticket} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let kept =

@@ -9,8 +9,9 @@ use flotilla_core::pool::{Demand, Moment, Sharing};
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
 use flotilla_core::status::{RegistryStatus, WorkerState};
+use flotilla_core::ticket::Ticket;
 use flotilla_core::view::{Patience, View};
-use flotilla_core::{Advert, BrowserKind, PlaywrightVersion, SessionId};
+use flotilla_core::{Advert, BrowserKind, Instance, PlaywrightVersion, SessionId};
 use flotilla_relay::head::read_request_head;
 use flotilla_relay::{RequestHead, ResponseHead};
 use flotilla_testkit::raw;
@@ -112,7 +113,7 @@ impl Rig {
         Self { remote, keyring, request, _changes: changes }
     }
 
-    async fn open(&self, direct: bool) -> Result<Taken<Lease<Known>>, OpenError> {
+    async fn open(&self, direct: bool) -> Result<Taken<Lease<Known>>, NotOpened> {
         let handshake = raw::handshake("grid:8080", "/?token=hidden", &[]);
         let (handshake, _) = RequestHead::parse(handshake.as_bytes()).unwrap().unwrap();
         let (kind, version) = SERVED;
@@ -140,7 +141,7 @@ fn said(status: u16) -> String {
     String::from_utf8(ResponseHead::new(status, "x").to_bytes()).unwrap()
 }
 
-fn redirect<L>(taken: Result<Taken<L>, OpenError>) -> String {
+fn redirect<L>(taken: Result<Taken<L>, NotOpened>) -> String {
     match taken {
         Ok(Taken::Direct(redirect)) => redirect.location,
         Ok(Taken::Relayed(_)) => panic!("it is relayed"),
@@ -181,10 +182,10 @@ async fn what_a_worker_says_instead_of_keeping_a_slot_means_what_it_means_for_a_
     };
     let public = Some("ws://w.example:3131");
     let rig = Rig::new(public, &[&refused(503, "busy", "every slot is taken")]).await;
-    assert_eq!(rig.open(true).await.err(), Some(OpenError::Busy));
+    assert_eq!(rig.open(true).await.err(), Some(NotOpened::Busy));
     let launch_failed = refused(502, "launch_failed", "no display");
     let rig = Rig::new(public, &[&said(102), &launch_failed]).await;
-    assert_eq!(rig.open(true).await.err(), Some(OpenError::LaunchFailed("no display".to_owned())));
+    assert_eq!(rig.open(true).await.err(), Some(NotOpened::LaunchFailed("no display".to_owned())));
     assert_eq!(rig.state().await, WorkerState::Available, "it answers, and that is all we ask");
 }
 
@@ -192,6 +193,6 @@ async fn what_a_worker_says_instead_of_keeping_a_slot_means_what_it_means_for_a_
 async fn a_worker_that_keeps_a_slot_and_does_not_say_where_is_passed_over() {
     let nowhere = "HTTP/1.1 201 Created\r\nLocation: //evil.example/\r\nContent-Length: 0\r\n\r\n";
     let rig = Rig::new(Some("ws://w.example:3131"), &[&said(102), nowhere]).await;
-    assert!(matches!(rig.open(true).await, Err(OpenError::Elsewhere(_))));
+    assert!(matches!(rig.open(true).await, Err(NotOpened::Failed(_))));
     assert_eq!(rig.state().await, WorkerState::Unroutable);
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::workers::{OrderFailed, Redirect};
+use crate::workers::{NotOpened, OrderFailed, Redirect};
 
 const LONG: Duration = Duration::from_secs(30);
 const SERVED: Served = (BrowserKind::Chromium, PlaywrightVersion { major: 1, minor: 65 });
@@ -53,7 +53,7 @@ impl Registry for Registered {
 #[derive(Default)]
 struct Asked {
     direct: Vec<bool>,
-    first: VecDeque<OpenError>,
+    first: VecDeque<NotOpened>,
     browsers: Vec<UnixStream>,
 }
 
@@ -71,7 +71,7 @@ impl Workers for Fakes {
         _: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Taken<Self::Lease>, OpenError> {
+    ) -> Result<Taken<Self::Lease>, NotOpened> {
         let mut asked = self.asked.lock().unwrap();
         asked.direct.push(ask.direct);
         drop(permit);
@@ -239,12 +239,12 @@ async fn a_route_that_does_not_exist_is_refused_before_any_worker_is_asked() {
 #[tokio::test]
 async fn a_slot_that_was_gone_is_tried_again_before_the_client_is_sent_anywhere() {
     let rig = Rig::new(true, false).await;
-    let first = [OpenError::Busy, OpenError::Elsewhere("it has just left".to_owned())];
+    let first = [NotOpened::Busy, NotOpened::Elsewhere("it has just left".to_owned())];
     rig.asked.lock().unwrap().first.extend(first);
     let (head, ..) = rig.connect("/?route=direct", &[]).await;
     assert_eq!(head.status, 307);
     assert_eq!(rig.asked.lock().unwrap().direct, [true, true, true]);
-    rig.asked.lock().unwrap().first.push_back(OpenError::LaunchFailed("no display".to_owned()));
+    rig.asked.lock().unwrap().first.push_back(NotOpened::LaunchFailed("no display".to_owned()));
     let (head, body, _) = rig.connect("/?route=direct", &[]).await;
     assert_eq!(head.status, 502);
     assert!(body.contains("no display"), "{body}");

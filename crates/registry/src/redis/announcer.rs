@@ -94,12 +94,13 @@ struct Teller {
 impl Teller {
     fn new(what: Announcement) -> Self {
         let meanwhile = "the worker goes on, and tells what is new when Redis is there";
+        let id = what.board.read(what.started.elapsed()).id;
         Self {
-            id: what.board.read(what.started.elapsed()).id,
             writing: Writing { ttl: what.key_ttl, channels: Channels::of(what.address.database) },
             outage: Outage::new(what.observer.clone(), meanwhile),
             link: None,
-            cadence: Cadence::new(what.heartbeat),
+            cadence: Cadence::new(what.heartbeat).of(&id),
+            id,
             what,
         }
     }

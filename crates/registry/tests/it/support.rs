@@ -47,12 +47,14 @@ pub(crate) struct Counted {
     pub(crate) rejected: Mutex<Vec<AdvertFault>>,
     pub(crate) told: AtomicU64,
     pub(crate) reaped: AtomicU64,
+    pub(crate) looked_up: AtomicU64,
 }
 
 impl Observer for Counted {
     fn operation(&self, operation: StoreOperation, _: Duration, ok: bool) {
         match operation {
             StoreOperation::Announce if ok => self.told.fetch_add(1, Ordering::Relaxed),
+            StoreOperation::Snapshot if ok => self.looked_up.fetch_add(1, Ordering::Relaxed),
             StoreOperation::Reap if ok => self.reaped.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };
