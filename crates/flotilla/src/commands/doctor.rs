@@ -84,7 +84,9 @@ pub async fn run(
         hops.iter().for_each(|hop| tell(hop, printer));
         match ill {
             None => printer.note(format!("Sessions can go to worker {}.", command.worker)),
-            Some(hop) => printer.error(format!("{}: {}", hop.name, hop.words), hop.hint),
+            Some(hop) => {
+                printer.error(format!("{} fails first: no session goes there", hop.name), hop.hint)
+            }
         }
     }
     Ok(if ill.is_none() { ExitCode::SUCCESS } else { BAD.into() })

@@ -62,7 +62,8 @@ pub(super) fn paint(state: WorkerState) -> Option<Paint> {
 
 /// The workers, a line each.
 pub(super) fn table(workers: &[WorkerStatus]) -> Table {
-    let mut table = Table::new([
+    let ill = workers.iter().any(|worker| worker.problem.is_some());
+    let mut columns = vec![
         ("WORKER", Align::Left),
         ("STATE", Align::Left),
         ("USED", Align::Right),
@@ -72,8 +73,9 @@ pub(super) fn table(workers: &[WorkerStatus]) -> Table {
         ("HEARD", Align::Left),
         ("RELEASE", Align::Left),
         ("SERVES", Align::Left),
-        ("PROBLEM", Align::Left),
-    ]);
+    ];
+    columns.extend(ill.then_some(("PROBLEM", Align::Left)));
+    let mut table = Table::new(columns);
     for worker in workers {
         let plain = |text: String| (text, None);
         table.painted_row([
