@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::mutant::{self, Mutant};
 use crate::pool::Moment;
 
 /// The first wait after a failure; it doubles up to a heartbeat.
@@ -45,6 +46,7 @@ impl Cadence {
             return None;
         }
         let due = match self.told {
+            Some(_) if !self.changed && mutant::is(Mutant::ForgetTheHeartbeat) => return None,
             Some(told) if !self.changed => told + self.heartbeat,
             _ => Moment::ZERO,
         };

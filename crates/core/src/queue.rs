@@ -4,6 +4,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use crate::mutant::{self, Mutant};
+
 /// Who waits. Numbers are given in order of arrival and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(u64);
@@ -58,7 +60,10 @@ impl<T> Queue<T> {
     /// Takes back the place that this waiter had: it was called, but the slot was gone.
     pub fn rejoin(&mut self, key: &str, place: Place, waiter: T) {
         let line = self.line(key);
-        let at = line.partition_point(|(other, _)| *other < place);
+        let mut at = line.partition_point(|(other, _)| *other < place);
+        if mutant::is(Mutant::ForgetAPlace) {
+            at = line.len();
+        }
         line.insert(at, (place, waiter));
         self.len += 1;
     }
@@ -75,6 +80,8 @@ impl<T> Queue<T> {
         self.len -= 1;
         if line.is_empty() {
             self.lines.remove(&key);
+        } else if mutant::is(Mutant::KeepTheTurn) {
+            self.turns.push_front(key);
         } else {
             self.turns.push_back(key);
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Instance, SessionId, WorkerId};
 use crate::keyring::{Keyring, Purpose};
+use crate::mutant::{self, Mutant};
 use crate::pool::Demand;
 
 /// The longest that a ticket may be good for. What a worker must remember is bounded by it.
@@ -154,7 +155,8 @@ impl Gate {
         uptime: Duration,
     ) -> Result<Ticket, TicketError> {
         let ticket = Ticket::open(keyring, text)?;
-        if (&ticket.worker, &ticket.instance) != (&self.worker, &self.instance) {
+        let meant = (&ticket.worker, &ticket.instance) == (&self.worker, &self.instance);
+        if !meant && !mutant::is(Mutant::TakeForeignTickets) {
             return Err(TicketError::Foreign);
         }
         if !routes.contains(&ticket.route) {
@@ -162,14 +164,14 @@ impl Gate {
         }
         let now = millis(uptime);
         self.forget(now);
-        if ticket.expires <= now {
+        if ticket.expires <= now && !mutant::is(Mutant::TakeExpiredTickets) {
             return Err(TicketError::Expired);
         }
-        if ticket.expires - now > millis(LONGEST) {
+        if ticket.expires.saturating_sub(now) > millis(LONGEST) {
             return Err(TicketError::TooLong);
         }
         let key = (ticket.session.clone(), ticket.nonce);
-        if !self.used.insert(key.clone()) {
+        if !self.used.insert(key.clone()) && !mutant::is(Mutant::TakeTicketsTwice) {
             return Err(TicketError::Replayed);
         }
         self.forget.insert((ticket.expires, key));

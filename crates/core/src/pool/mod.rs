@@ -27,6 +27,7 @@ use crate::ending::Ending;
 use crate::id::SessionId;
 use crate::launch_options::LaunchOptions;
 use crate::launcher::BrowserId;
+use crate::mutant::{self, Mutant};
 use crate::version::PlaywrightVersion;
 
 pub use browsers::{Browser, Phase, Role};
@@ -298,13 +299,13 @@ impl Pool {
         demand: &Demand,
         now: Moment,
     ) -> Result<(), NotAdmitted> {
-        if self.draining {
+        if self.draining && !mutant::is(Mutant::ForgetADrain) {
             return Err(NotAdmitted::Draining);
         }
         if self.sessions.len() >= self.limits.slots {
             return Err(NotAdmitted::Busy);
         }
-        if self.sessions.contains_key(&session) {
+        if self.sessions.contains_key(&session) && !mutant::is(Mutant::AdmitASessionTwice) {
             return Err(NotAdmitted::Present);
         }
         let browser = self.browser_for(demand, now)?;
@@ -337,6 +338,9 @@ impl Pool {
                     self.close(&browser, ExitReason::SessionEnd);
                 } else {
                     self.effects.push(Effect::Release { session: session.clone(), browser });
+                }
+                if mutant::is(Mutant::FreeASlotOnClose) {
+                    self.forget(session, now);
                 }
             }
         }
@@ -391,6 +395,9 @@ impl Pool {
             Stage::Waiting => true,
             Stage::Live => false,
         };
+        if waits && mutant::is(Mutant::EndNobodyWhoWaits) {
+            return true;
+        }
         self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
         if waits {
             // Nobody has connected it yet, so nobody will say that it is closed.
