@@ -5,52 +5,46 @@ use std::collections::HashMap;
 
 use crate::ending::EndCause;
 use crate::id::SessionId;
+use crate::mutant::{self, Mutant};
 use crate::pool::Moment;
 
-/// The sessions that are in. `T` is what the owner keeps for each.
-#[derive(Debug)]
-pub struct Book<T> {
-    sessions: HashMap<SessionId, (Moment, T)>,
+/// The sessions that are in, since when.
+#[derive(Debug, Default)]
+pub struct Book {
+    sessions: HashMap<SessionId, Moment>,
 }
 
 /// The end record of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record<T> {
+pub struct Record {
     /// Which session.
     pub session: SessionId,
     /// Why it ended.
     pub cause: EndCause,
     /// When it was let in.
     pub began: Moment,
-    /// What its owner kept.
-    pub kept: T,
+    /// When it ended.
+    pub ended: Moment,
 }
 
-impl<T> Book<T> {
-    /// Nobody is in.
-    pub fn new() -> Self {
-        Self { sessions: HashMap::new() }
-    }
-
+impl Book {
     /// A session was let in.
-    pub fn begin(&mut self, session: SessionId, kept: T, now: Moment) {
-        self.sessions.insert(session, (now, kept));
+    pub fn begin(&mut self, session: SessionId, now: Moment) {
+        self.sessions.insert(session, now);
     }
 
     /// The session is over. The first to say so says why; `None` for everybody after.
-    pub fn end(&mut self, session: &SessionId, cause: EndCause) -> Option<Record<T>> {
-        let (began, kept) = self.sessions.remove(session)?;
-        Some(Record { session: session.clone(), cause, began, kept })
+    pub fn end(&mut self, session: &SessionId, cause: EndCause, now: Moment) -> Option<Record> {
+        let began = *self.sessions.get(session)?;
+        if !mutant::is(Mutant::CountAnEndTwice) {
+            self.sessions.remove(session);
+        }
+        Some(Record { session: session.clone(), cause, began, ended: now })
     }
 
-    /// What is kept for a session that is in.
-    pub fn get(&self, session: &SessionId) -> Option<&T> {
-        self.sessions.get(session).map(|(_, kept)| kept)
-    }
-
-    /// Everybody who is in, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&SessionId, &T)> {
-        self.sessions.iter().map(|(session, (_, kept))| (session, kept))
+    /// True for a session that is in.
+    pub fn has(&self, session: &SessionId) -> bool {
+        self.sessions.contains_key(session)
     }
 
     /// How many are in.
@@ -64,24 +58,18 @@ impl<T> Book<T> {
     }
 }
 
-impl<T> Default for Book<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_session_ends_once_by_the_first_cause() {
-        let (mut book, session) = (Book::new(), SessionId("s".into()));
-        book.begin(session.clone(), "kept", Moment::from_secs(3));
-        let record = book.end(&session, EndCause::ClientClose).unwrap();
-        assert_eq!((record.cause, record.kept), (EndCause::ClientClose, "kept"));
-        assert_eq!(record.began, Moment::from_secs(3));
-        assert_eq!(book.end(&session, EndCause::WorkerLost), None);
+        let (mut book, session) = (Book::default(), SessionId("s".into()));
+        let (began, ended) = (Moment::from_secs(3), Moment::from_secs(5));
+        book.begin(session.clone(), began);
+        let record = book.end(&session, EndCause::ClientClose, ended).unwrap();
+        assert_eq!((record.cause, record.began), (EndCause::ClientClose, began));
+        assert_eq!(book.end(&session, EndCause::WorkerLost, ended), None);
         assert!(book.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::time::Duration;
 
 use crate::id::WorkerId;
+use crate::mutant::{self, Mutant};
 use crate::pool::Moment;
 
 /// The first wait after a failure; it doubles up to a heartbeat.
@@ -62,6 +63,7 @@ impl Cadence {
             return None;
         }
         let due = match self.told {
+            Some(_) if !self.changed && mutant::is(Mutant::ForgetTheHeartbeat) => return None,
             Some(told) if !self.changed => self.beat_before(told + self.heartbeat),
             _ => Moment::ZERO,
         };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::advert::Advert;
 use crate::browser::BrowserKind;
 use crate::id::WorkerId;
+use crate::mutant::{self, Mutant};
 use crate::refusal::Served;
 use crate::version::PlaywrightVersion;
 
@@ -80,6 +81,9 @@ impl Fleet {
 
     /// The worker has answered, or never will.
     pub fn settle(&mut self, id: &WorkerId) {
+        if mutant::is(Mutant::ForgetToSettle) {
+            return;
+        }
         self.change(id, |entry| entry.pending = entry.pending.saturating_sub(1));
     }
 
@@ -113,6 +117,7 @@ impl Fleet {
     pub fn to_try(&self, served: Served) -> usize {
         match self.choose(served.0, served.1) {
             Some(_) => self.free(served.0, served.1),
+            None if mutant::is(Mutant::TryWhatIsTried) => self.free(served.0, served.1),
             None => 0,
         }
     }
@@ -124,6 +129,9 @@ impl Fleet {
 
     /// Whether another worker takes such sessions, free or not.
     pub fn has_another(&self, id: &WorkerId, served: Served) -> bool {
+        if mutant::is(Mutant::KnowNoOthers) {
+            return self.serving(served) > 1;
+        }
         self.ranks.get(&served).is_some_and(|set| set.iter().any(|(.., other)| other != id))
     }
 

@@ -12,6 +12,8 @@ use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
+use crate::mutant::{self, Mutant};
+
 /// Fewer bytes could be guessed.
 const SHORTEST: usize = 16;
 
@@ -95,6 +97,7 @@ impl Keyring {
             return false;
         };
         self.0.iter().any(|secret| mac(secret, purpose, text).verify_slice(&signature).is_ok())
+            || mutant::is(Mutant::BelieveAnySignature)
     }
 
     /// The text behind its signature, fit for a URL's path.

@@ -16,6 +16,10 @@ pub mod keyring;
 pub mod launch_options;
 pub mod launcher;
 pub mod metrics;
+#[cfg(not(feature = "mutants"))]
+mod mutant;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 pub mod once;
 pub mod operator;
 pub mod order;

@@ -11,6 +11,8 @@ use std::hash::Hash;
 
 use line::Line;
 
+use crate::mutant::{self, Mutant};
+
 /// Who waits. Numbers are given in order of arrival and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place(u64);
@@ -81,6 +83,7 @@ impl<W: Copy + Eq + Hash, T> Queue<W, T> {
         if !self.lines.contains_key(key) {
             self.turns.push_back(key.to_owned());
         }
+        let place = if mutant::is(Mutant::ForgetAPlace) { self.reserve() } else { place };
         self.lines.entry(key.to_owned()).or_default().insert(place, what, waiter);
         *self.waiting.entry(what).or_default() += 1;
         self.len += 1;
@@ -98,7 +101,12 @@ impl<W: Copy + Eq + Hash, T> Queue<W, T> {
         })?;
         let key = self.turns.remove(turn)?;
         let (what, waiter) = self.take(&key, place)?;
-        if self.lines.contains_key(&key) {
+        if !self.lines.contains_key(&key) {
+            return Some((place, what, waiter));
+        }
+        if mutant::is(Mutant::KeepTheTurn) {
+            self.turns.push_front(key);
+        } else {
             self.turns.push_back(key);
         }
         Some((place, what, waiter))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Instance, SessionId, WorkerId};
 use crate::keyring::{Keyring, Purpose};
+use crate::mutant::{self, Mutant};
 use crate::once::Once;
 use crate::pool::{Demand, Sharing};
 
@@ -160,7 +161,8 @@ impl Gate {
         uptime: Duration,
     ) -> Result<Ticket, TicketError> {
         let ticket = Ticket::open(keyring, text)?;
-        if (&ticket.worker, &ticket.instance) != (&self.worker, &self.instance) {
+        let meant = (&ticket.worker, &ticket.instance) == (&self.worker, &self.instance);
+        if !meant && !mutant::is(Mutant::TakeForeignTickets) {
             return Err(TicketError::Foreign);
         }
         if !routes.contains(&ticket.route) {
@@ -168,13 +170,14 @@ impl Gate {
         }
         let now = millis(uptime);
         self.used.forget(now);
-        if ticket.expires <= now {
+        if ticket.expires <= now && !mutant::is(Mutant::TakeExpiredTickets) {
             return Err(TicketError::Expired);
         }
-        if ticket.expires - now > millis(LONGEST) {
+        if ticket.expires.saturating_sub(now) > millis(LONGEST) {
             return Err(TicketError::TooLong);
         }
-        match self.used.first((ticket.session.clone(), ticket.nonce), ticket.expires) {
+        let first = self.used.first((ticket.session.clone(), ticket.nonce), ticket.expires);
+        match first || mutant::is(Mutant::TakeTicketsTwice) {
             true => Ok(ticket),
             false => Err(TicketError::Replayed),
         }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::mutant::{self, Mutant};
 use crate::queue::{Full, Place, Queue};
 use crate::refusal::Served;
 
@@ -39,7 +40,9 @@ impl<T> Turns<T> {
             Some(place) => self.queue.rejoin(key, place, served, waiter),
             None if self.queue.is_empty() && self.is_free(served, free) => {
                 // Should its slot turn out to be gone, it is before all who come from now on.
-                *place = Some(self.queue.reserve());
+                if !mutant::is(Mutant::NoPlaceForWhoTriedAtOnce) {
+                    *place = Some(self.queue.reserve());
+                }
                 self.begin(served);
                 return Ok(Some(waiter));
             }
@@ -65,7 +68,7 @@ impl<T> Turns<T> {
     /// One that tried has been answered.
     pub fn answered(&mut self, served: Served) {
         if let Some(trying) = self.trying.get_mut(&served) {
-            *trying = trying.saturating_sub(1);
+            *trying = trying.saturating_sub(usize::from(!mutant::is(Mutant::ForgetAnAnswer)));
         }
     }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::advert::Advert;
 use crate::fleet::Fleet;
 use crate::id::{Instance, WorkerId};
+use crate::mutant::{self, Mutant};
 use crate::pool::Moment;
 use crate::refusal::Served;
 
@@ -244,7 +245,11 @@ impl View {
             return;
         }
         match answer {
-            Ok(advert) if advert.id == *id && advert.instance == check.instance => {
+            Ok(advert)
+                if advert.id == *id
+                    && (advert.instance == check.instance
+                        || mutant::is(Mutant::TakeAnybodysProof)) =>
+            {
                 self.proved(advert, now);
             }
             Ok(_) => self.not_there(id, "another worker answers at its address", now),
@@ -279,7 +284,8 @@ impl View {
 
     fn not_there(&mut self, id: &WorkerId, why: &str, now: Moment) {
         let Some(known) = self.known.get_mut(id) else { return };
-        if let Some(successor) = known.challenger.take() {
+        let challenger = known.challenger.take();
+        if let Some(successor) = challenger.filter(|_| !mutant::is(Mutant::NeverBelieveASuccessor)) {
             known.succeed(successor, now);
             self.index(id);
             self.plan(id, now);
@@ -291,7 +297,9 @@ impl View {
         }
         known.standing = Standing::Unroutable(why.to_owned());
         self.index(id);
-        self.plan(id, at);
+        if !mutant::is(Mutant::NeverRetryTheUnroutable) {
+            self.plan(id, at);
+        }
     }
 
     /// The registry cannot be reached: nobody expires for that, and workers are asked directly.
@@ -342,7 +350,7 @@ impl View {
             self.ailing.remove(&(until, id.clone(), served));
             self.fleet.set_ailing(&id, served, false);
         }
-        if self.blind.is_some() {
+        if self.blind.is_some() && !mutant::is(Mutant::ExpireWhileBlind) {
             return;
         }
         let ttl = self.patience.ttl;

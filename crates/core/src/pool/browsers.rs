@@ -8,6 +8,7 @@ use crate::ending::Ending;
 use crate::id::SessionId;
 use crate::launch_options::LaunchOptions;
 use crate::launcher::BrowserId;
+use crate::mutant::{self, Mutant};
 use crate::version::PlaywrightVersion;
 
 /// What a browser is for.
@@ -72,7 +73,7 @@ impl Browser {
     fn is_shared_for(&self, kind: BrowserKind, version: PlaywrightVersion, tenant: &str) -> bool {
         self.kind == kind
             && self.version == version
-            && matches!(&self.role, Role::Shared(of) if of == tenant)
+            && matches!(&self.role, Role::Shared(of) if of == tenant || mutant::is(Mutant::ShareBetweenTenants))
     }
 }
 
@@ -196,7 +197,9 @@ impl Pool {
         }
         for session in gone.sessions {
             self.sessions.remove(&session);
-            self.effects.push(Effect::Refuse { session, why: why.to_owned() });
+            if !mutant::is(Mutant::ForgetWhoWaitedForALaunch) {
+                self.effects.push(Effect::Refuse { session, why: why.to_owned() });
+            }
         }
         self.effects.push(Effect::Gone { kind: gone.kind, reason: ExitReason::LaunchFailed });
         self.tick(now);

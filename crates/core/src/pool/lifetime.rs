@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Browser, Effect, Moment, Phase, Pool, Role, Stage};
 use crate::launch_options::LaunchOptions;
 use crate::launcher::BrowserId;
+use crate::mutant::{self, Mutant};
 
 /// Why a browser is gone. The names are the values of the label `reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -178,7 +179,8 @@ impl Pool {
             // Sessions wait for it, or it is on its way out already.
             _ => return,
         }
-        if found.sessions.is_empty() && found.phase != Phase::Starting {
+        let left = found.sessions.is_empty() || mutant::is(Mutant::CloseAReplacedBrowserAtOnce);
+        if left && found.phase != Phase::Starting {
             self.close(browser, reason);
         }
     }
@@ -216,6 +218,7 @@ impl Pool {
             .sessions
             .iter()
             .filter(|(_, s)| matches!(s.stage, Stage::Releasing { since } if now.saturating_sub(since) >= timeout))
+            .filter(|_| !mutant::is(Mutant::NeverTakeBackASlot))
             .map(|(id, s)| (id.clone(), s.browser.clone()))
             .collect();
         for (session, browser) in stuck {

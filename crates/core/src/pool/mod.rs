@@ -27,6 +27,7 @@ use crate::ending::Ending;
 use crate::id::SessionId;
 use crate::launch_options::LaunchOptions;
 use crate::launcher::BrowserId;
+use crate::mutant::{self, Mutant};
 use crate::version::PlaywrightVersion;
 use crate::wanted::Isolation;
 
@@ -305,10 +306,10 @@ impl Pool {
         demand: &Demand,
         now: Moment,
     ) -> Result<(), NotAdmitted> {
-        if self.draining {
+        if self.draining && !mutant::is(Mutant::ForgetADrain) {
             return Err(NotAdmitted::Draining);
         }
-        if self.sessions.contains_key(&session) {
+        if self.sessions.contains_key(&session) && !mutant::is(Mutant::AdmitASessionTwice) {
             return Err(NotAdmitted::Present);
         }
         if self.sessions.len() >= self.limits.slots {
@@ -349,6 +350,9 @@ impl Pool {
                     self.close(&browser, ExitReason::SessionEnd);
                 } else {
                     self.effects.push(Effect::Release { session: session.clone(), browser });
+                }
+                if mutant::is(Mutant::FreeASlotOnClose) {
+                    self.forget(session, now);
                 }
             }
         }
@@ -413,6 +417,9 @@ impl Pool {
             Stage::Waiting => true,
             Stage::Live => false,
         };
+        if waits && mutant::is(Mutant::EndNobodyWhoWaits) {
+            return true;
+        }
         self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
         if waits {
             // Nobody has connected it yet, so nobody will say that it is closed.

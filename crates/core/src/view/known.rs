@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Check, Patience};
 use crate::advert::Advert;
+use crate::mutant::{self, Mutant};
 use crate::pool::Moment;
 use crate::refusal::Served;
 use crate::status::{WorkerState, WorkerStatus};
@@ -70,7 +71,7 @@ impl Known {
 
     /// Takes in a newer advert of the same life; `false` when it is not newer.
     pub(super) fn news(&mut self, advert: Arc<Advert>, now: Moment) -> bool {
-        if advert.seq <= self.advert.seq {
+        if advert.seq <= self.advert.seq && !mutant::is(Mutant::TrustAStaleAdvert) {
             return false;
         }
         self.uptime_at_zero = self.uptime_at_zero.max(uptime_at_zero(&advert, now));

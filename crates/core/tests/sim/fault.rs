@@ -13,87 +13,31 @@ use crate::world::Name;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// `kill -9`; it is started again later, perhaps at another address.
-    Kill {
-        name: Name,
-        parting: Parting,
-        back: Duration,
-        moved: bool,
-    },
+    Kill { name: Name, parting: Parting, back: Duration, moved: bool },
     /// The machine is gone without a word.
-    PowerOff {
-        name: Name,
-        back: Duration,
-    },
+    PowerOff { name: Name, back: Duration },
     /// The process does not run for a while (SIGSTOP).
-    Pause {
-        name: Name,
-        lasts: Duration,
-    },
-    Cut {
-        from: Name,
-        to: Name,
-        both: bool,
-        lasts: Duration,
-    },
+    Pause { name: Name, lasts: Duration },
+    Cut { from: Name, to: Name, both: bool, lasts: Duration },
     /// Cut from everybody.
-    Isolate {
-        name: Name,
-        lasts: Duration,
-    },
-    Slow {
-        from: Name,
-        to: Name,
-        by: Duration,
-        lasts: Duration,
-    },
+    Isolate { name: Name, lasts: Duration },
+    Slow { from: Name, to: Name, by: Duration, lasts: Duration },
     /// A connection is lost.
-    Break {
-        number: u64,
-        both: bool,
-    },
+    Break { number: u64, both: bool },
     /// `FLUSHALL`.
     Wipe,
-    BrowserDies {
-        worker: Name,
-        number: u64,
-    },
-    DriverDies {
-        worker: Name,
-    },
-    LaunchesFail {
-        worker: Name,
-        lasts: Duration,
-    },
-    LaunchesSlow {
-        worker: Name,
-        lasts: Duration,
-    },
-    DisposalHangs {
-        worker: Name,
-        lasts: Duration,
-    },
-    Operator {
-        worker: Name,
-        order: Order,
-    },
+    BrowserDies { worker: Name, number: u64 },
+    DriverDies { worker: Name },
+    LaunchesFail { worker: Name, lasts: Duration },
+    LaunchesSlow { worker: Name, lasts: Duration },
+    DisposalHangs { worker: Name, lasts: Duration },
+    Operator { worker: Name, order: Order },
     /// An orderly restart of a gateway.
-    Restart {
-        gateway: Name,
-        back: Duration,
-    },
+    Restart { gateway: Name },
     /// Another worker starts under the same name.
-    Twin {
-        worker: Name,
-        lasts: Duration,
-    },
-    Attack {
-        worker: Name,
-        how: Attack,
-    },
-    Lie {
-        how: Lie,
-        number: u64,
-    },
+    Twin { worker: Name, lasts: Duration },
+    Attack { worker: Name, how: Attack },
+    Lie { how: Lie, number: u64 },
 }
 
 /// How somebody tries to get in without a ticket of his own.
@@ -226,6 +170,12 @@ pub(crate) fn schedule(rng: &mut Rng, setup: &Setup) -> Vec<(Moment, Fault)> {
     }
     let count = rng.number(1..16);
     let mut faults = Vec::new();
+    if rng.chance(100) {
+        // A night without Redis, whatever else happens.
+        let (name, back, moved) = (Name::REDIS, setup.heal_at, false);
+        let redis = Fault::Kill { name, parting: Parting::Closed, back, moved };
+        faults.push((rng.secs(8..20), redis));
+    }
     for _ in 0..count {
         let at = rng.secs(3..setup.heal_at.as_secs() - 1);
         let family = *rng.pick(&families);
@@ -246,7 +196,7 @@ fn one(rng: &mut Rng, setup: &Setup, family: Family) -> Fault {
     let back = rng.millis(100..20_000);
     match family {
         Family::Workers => stop(rng, worker, back),
-        Family::Gateways if rng.chance(300) => Fault::Restart { gateway, back },
+        Family::Gateways if rng.chance(300) => Fault::Restart { gateway },
         Family::Gateways => stop(rng, gateway, back),
         Family::Redis if rng.chance(250) => Fault::Wipe,
         Family::Redis => stop(rng, Name::REDIS, lasts),
@@ -254,6 +204,9 @@ fn one(rng: &mut Rng, setup: &Setup, family: Family) -> Fault {
         Family::Connections => Fault::Break { number: rng.next(), both: rng.chance(600) },
         Family::Pauses => {
             let all = [setup.gateway_names(), setup.worker_names(), vec![Name::REDIS]].concat();
+            // As long as a gateway waits for an answer, or a little longer, or any time.
+            let select = setup.timing.select_timeout.as_millis() as u64;
+            let lasts = if rng.chance(400) { rng.millis(select..2 * select) } else { lasts };
             Fault::Pause { name: *rng.pick(&all), lasts }
         }
         Family::Browsers => match rng.number(0..6) {
@@ -264,8 +217,7 @@ fn one(rng: &mut Rng, setup: &Setup, family: Family) -> Fault {
             _ => Fault::DisposalHangs { worker, lasts },
         },
         Family::Operators => {
-            let orders =
-                [Order::Drain, Order::Drain, Order::EndOldest, Order::EndOldest, Order::Stop];
+            let orders = [Order::Drain, Order::Drain, Order::EndOldest, Order::EndOldest, Order::Stop];
             Fault::Operator { worker, order: rng.pick(&orders).clone() }
         }
         Family::Names => Fault::Twin { worker, lasts },

@@ -159,13 +159,26 @@ impl Setup {
         let mut at = Duration::from_secs(1);
         while at < self.heal_at {
             at += rng.millis(0..2 * gap(load));
-            let client = self.client(at, rng, true);
-            self.clients.push(client);
+            let first = self.client(at, rng, true);
+            self.clients.push(first.clone());
+            if rng.chance(100) {
+                self.plan_burst(&first, rng);
+            }
         }
         let (mut at, load) = (self.calm_from, rng.number(300..900));
         while at < self.calm_from + Duration::from_secs(20) {
             at += rng.millis(0..2 * gap(load));
             let client = self.client(at, rng, false);
+            self.clients.push(client);
+        }
+    }
+
+    /// Several clients at once that want the same.
+    fn plan_burst(&mut self, first: &ClientSetup, rng: &mut Rng) {
+        for _ in 0..rng.number(2..6) {
+            let at = first.at + rng.millis(0..8);
+            let (key, demand) = (first.key.clone(), first.demand.clone());
+            let client = ClientSetup { key, demand, ..self.client(at, rng, true) };
             self.clients.push(client);
         }
     }

@@ -15,13 +15,14 @@ mod timeline;
 mod told;
 mod views;
 
+use std::fmt;
 use std::time::Duration;
 
 use flotilla_core::pool::Moment;
 
 use crate::run::Outcome;
 
-pub(crate) use timeline::Timeline;
+use timeline::Timeline;
 
 /// Something that must not be.
 #[derive(Clone, Debug)]
@@ -29,6 +30,12 @@ pub(crate) struct Violation {
     pub(crate) at: Moment,
     pub(crate) rule: &'static str,
     pub(crate) what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>12.6}  BROKEN: {}: {}", self.at.as_secs_f64(), self.rule, self.what)
+    }
 }
 
 /// What a rule sees.
@@ -41,7 +48,7 @@ pub(crate) struct Case<'a> {
 /// One rule of what must always hold.
 type Rule = fn(&mut Case<'_>);
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     slots::never_more_than_there_are,
     slots::become_free_without_help,
     tenants::never_share_a_browser,
@@ -53,6 +60,7 @@ const RULES: [Rule; 12] = [
     told::within_a_second,
     orders::an_operators_word_counts,
     views::never_go_back,
+    silence::no_session_goes_to_the_silent,
     rest::everything_is_given_back,
 ];
 
@@ -60,7 +68,6 @@ const RULES: [Rule; 12] = [
 pub(crate) fn violations(outcome: &Outcome) -> Vec<Violation> {
     let mut case = Case { outcome, time: Timeline::of(outcome), violations: Vec::new() };
     RULES.iter().for_each(|rule| rule(&mut case));
-    silence::no_session_goes_to_the_silent(&mut case);
     case.violations.sort_by_key(|violation| violation.at);
     case.violations
 }

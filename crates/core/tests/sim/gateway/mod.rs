@@ -33,7 +33,7 @@ pub(crate) struct Gateway {
     me: Me,
     view: View,
     turns: Turns<ConnId>,
-    book: Book<ConnId>,
+    book: Book,
     guests: BTreeMap<ConnId, Guest>,
     /// Whose connection to a worker is whose.
     upstreams: BTreeMap<ConnId, ConnId>,
@@ -99,7 +99,7 @@ impl Gateway {
             me,
             view,
             turns: Turns::new(world.setup.queue_limit),
-            book: Book::new(),
+            book: Book::default(),
             guests: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             asking: BTreeMap::new(),

@@ -18,7 +18,7 @@ impl Gateway {
         let Phase::Trying(tried) = &found.phase else { return };
         let conn = tried.conn;
         found.phase = Phase::Live { upstream: conn, since: world.now };
-        self.book.begin(found.session.clone(), guest, now);
+        self.book.begin(found.session.clone(), now);
         world.note(Fact::LetIn { gateway: self.me, guest, session, conn });
         world.send(self.me, guest, Msg::LetIn { session: session.name() });
         world.after(self.me, world.setup.timing.ping, Timer::Ping(guest));
@@ -75,7 +75,7 @@ impl Gateway {
     fn over(&mut self, world: &mut World, guest: ConnId, cause: EndCause, tell: Option<Ending>) {
         let Some(upstream) = self.upstream(guest) else { return };
         let Some(found) = self.guests.get(&guest) else { return };
-        if let Some(record) = self.book.end(&found.session, cause) {
+        if let Some(record) = self.book.end(&found.session, cause, self.now(world)) {
             let (gateway, session) = (self.me, self.session_of(guest));
             world.note(Fact::Ended { gateway, guest, session, cause: record.cause });
         }

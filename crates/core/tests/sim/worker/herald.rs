@@ -22,13 +22,15 @@ pub(super) struct Herald {
     conn: Option<ConnId>,
     connected: bool,
     planned: Option<Moment>,
+    /// True while a message is under way.
+    telling: bool,
     /// How many messages were begun.
     told: u32,
 }
 
 impl Herald {
     pub(super) fn new(cadence: Cadence) -> Self {
-        Self { cadence, conn: None, connected: false, planned: None, told: 0 }
+        Self { cadence, conn: None, connected: false, planned: None, telling: false, told: 0 }
     }
 
     pub(super) fn is(&self, conn: ConnId) -> bool {
@@ -53,6 +55,7 @@ impl Worker {
             return;
         }
         self.herald.cadence.begin(now);
+        self.herald.telling = true;
         match self.herald.conn {
             Some(conn) if self.herald.connected => self.tell(world, conn),
             _ => self.herald.conn = Some(world.connect(self.me, redis::ADDRESS)),
@@ -76,6 +79,7 @@ impl Worker {
             }
             Heard::Said(Msg::Told) => {
                 let now = self.now(world);
+                self.herald.telling = false;
                 self.herald.cadence.end(true, now);
                 self.plan_tell(world);
             }
@@ -86,7 +90,7 @@ impl Worker {
     pub(super) fn tell_late(&mut self, world: &mut World, told: u32) {
         // Late only if it is still that message which is under way.
         if self.herald.told == told
-            && self.herald.cadence.next().is_none()
+            && self.herald.telling
             && let Some(conn) = self.herald.conn
         {
             self.redis_gone(world, conn);
@@ -97,7 +101,7 @@ impl Worker {
         world.close(self.me, conn);
         self.herald.conn = None;
         self.herald.connected = false;
-        if self.herald.cadence.next().is_none() {
+        if std::mem::take(&mut self.herald.telling) {
             let now = self.now(world);
             self.herald.cadence.end(false, now);
         }

@@ -40,7 +40,7 @@ pub(crate) struct Worker {
     sessions: BTreeMap<SessionId, ConnId>,
     browsers: BTreeMap<BrowserId, Chrome>,
     launching: BTreeSet<BrowserId>,
-    book: Book<ConnId>,
+    book: Book,
     /// Sessions that held a slot when last looked at.
     holding: BTreeSet<SessionId>,
     wakes_at: Option<Moment>,
@@ -78,7 +78,7 @@ impl Worker {
             sessions: BTreeMap::new(),
             browsers: BTreeMap::new(),
             launching: BTreeSet::new(),
-            book: Book::new(),
+            book: Book::default(),
             holding: BTreeSet::new(),
             wakes_at: None,
             stopping: false,

@@ -131,10 +131,11 @@ impl Worker {
     /// The browser's server has answered, or is not there any more.
     pub(super) fn dialled(&mut self, world: &mut World, conn: ConnId) {
         let Some(Stage::Dialling(browser)) = self.stage(conn).cloned() else { return };
-        let Some(chrome) = self.browsers.get_mut(&browser) else {
-            let words = "the browser's server is gone".to_owned();
+        let answers = !world.rng.chance(3);
+        let Some(chrome) = self.browsers.get_mut(&browser).filter(|_| answers) else {
+            let words = "the browser's server does not answer".to_owned();
             self.turn_away(world, conn, "browser_unreachable", 502, words, None, true);
-            return self.never_seated(world, conn);
+            return self.part(world, conn, EndCause::WorkerCrash);
         };
         chrome.contexts.insert(conn);
         let (worker, browser_name) = (self.me, browser.0.clone());
@@ -144,7 +145,7 @@ impl Worker {
         let Some(visit) = self.visits.get_mut(&conn) else { return };
         visit.stage = Stage::Live(browser);
         visit.since = world.now;
-        self.book.begin(visit.session.clone(), conn, now);
+        self.book.begin(visit.session.clone(), now);
         let ending = visit.ending.take();
         if let Some(limit) = visit.limit {
             world.after(self.me, limit, Timer::Limit(conn));
@@ -203,16 +204,16 @@ impl Worker {
         world.close(self.me, conn);
         let now = self.now(world);
         let Some(visit) = self.visits.get_mut(&conn) else { return };
-        let (session, stage) = (visit.session.clone(), visit.stage.clone());
-        if stage == Stage::Parted {
-            return;
-        }
-        visit.stage = Stage::Parted;
-        world.note(Fact::Parted { worker: self.me, conn });
-        if let Some(record) = self.book.end(&session, cause) {
+        let session = visit.session.clone();
+        let stage = std::mem::replace(&mut visit.stage, Stage::Parted);
+        if let Some(record) = self.book.end(&session, cause, now) {
             let session = Sid::of(&record.session);
             world.note(Fact::Left { worker: self.me, conn, session, cause: record.cause });
         }
+        if stage == Stage::Parted {
+            return;
+        }
+        world.note(Fact::Parted { worker: self.me, conn });
         if stage == Stage::Asked {
             world.note(Fact::Unseated { worker: self.me, conn });
             self.forget(conn);
@@ -254,9 +255,8 @@ impl Worker {
     }
 
     pub(super) fn over_limit(&mut self, world: &mut World, conn: ConnId) {
-        if let Some(Stage::Live(_)) = self.stage(conn)
-            && let Some(limit) = self.visits.get(&conn).and_then(|visit| visit.limit)
-        {
+        let Some(visit) = self.visits.get(&conn) else { return };
+        if let Some(limit) = visit.limit.filter(|_| self.book.has(&visit.session)) {
             self.end(world, conn, Ending::too_long(limit));
         }
     }
