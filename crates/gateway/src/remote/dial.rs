@@ -49,6 +49,11 @@ impl<D: Directory> Remote<D> {
             handshake.headers.remove(name);
         }
         handshake.headers.set("Host", &target.endpoint);
+        handshake.headers.set(wire::GATEWAY_HEADER, &self.name);
+        handshake.headers.remove(wire::WAITING_HEADER);
+        if permit.others_wait() {
+            handshake.headers.set(wire::WAITING_HEADER, "1");
+        }
         handshake.set_target(&format!("{}{ticket}", wire::SESSION_PATH));
         let failed = |why: String| self.failed(target, &why);
         let mut stream = connect(&target.endpoint).await.map_err(|why| failed(why.to_string()))?;
@@ -78,9 +83,14 @@ impl<D: Directory> Remote<D> {
     fn heard(&self, headers: &Headers) {
         let said =
             headers.get(wire::ADVERT_HEADER).map(|text| Advert::open(&self.keyring.get(), text));
-        if let Some(Ok(advert)) = said {
-            self.directory.view(|view, now| view.answered(advert, now));
-        }
+        let Some(Ok(advert)) = said else { return };
+        let kept = headers.get(wire::KEPT_HEADER).and_then(|millis| millis.parse().ok());
+        self.directory.view(|view, now| {
+            if let Some(millis) = kept {
+                view.ask_after(&advert.id, Duration::from_millis(millis), now);
+            }
+            view.answered(advert, now);
+        });
     }
 
     /// Why the worker did not take it, or its browser did not.

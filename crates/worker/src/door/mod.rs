@@ -12,11 +12,12 @@ mod session;
 mod tests;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flotilla_core::Advert;
 use flotilla_core::board::Board;
+use flotilla_core::claims::Claims;
 use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::{Metrics, Process};
 use flotilla_core::order::{Desk, Order, OrderError};
@@ -66,6 +67,7 @@ pub(crate) struct Inner {
     // Std mutexes: held for a look, never across an await.
     gate: Mutex<Gate>,
     desk: Mutex<Desk>,
+    claims: Mutex<Claims>,
 }
 
 impl Door {
@@ -92,6 +94,7 @@ impl Door {
             started,
             gate,
             desk,
+            claims: Mutex::default(),
         }))
     }
 
@@ -123,6 +126,12 @@ impl Inner {
         self.board.read(self.started.elapsed()).seal(&self.keyring.get())
     }
 
+    /// The same for a gateway that is to have none of the slots that are free.
+    pub(crate) fn advert_without_slots(&self) -> String {
+        let advert = self.board.read(self.started.elapsed());
+        Advert { used: advert.slots, ..advert }.seal(&self.keyring.get())
+    }
+
     /// Where gateways dial this worker.
     pub(crate) fn endpoint(&self) -> String {
         self.board.read(self.started.elapsed()).endpoint
@@ -144,6 +153,17 @@ impl Inner {
         let taken = desk.take(&self.keyring.get(), text, uptime);
         drop(desk);
         taken.inspect_err(|error| self.observer.order_refused(*error))
+    }
+
+    /// Whether it is this gateway's turn to take a slot; `false` when what is free is kept for
+    /// others.
+    pub(crate) fn is_turn_of(&self, gateway: &str) -> bool {
+        self.claims().may_try(gateway, self.board.free(), self.started.elapsed())
+    }
+
+    /// The gateways that wait for a slot.
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn relay_options(&self) -> RelayOptions {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use flotilla_core::claims;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::pool::NotAdmitted;
 use flotilla_core::ticket::{Route, Ticket, TicketError};
@@ -35,7 +36,17 @@ pub(super) async fn serve(
         let words = format!("{error}\n");
         return answer::text(&mut peer, error.status(), "bad_handshake", &words).await;
     }
-    match open(door, &mut peer, head, &ticket).await {
+    let gateway = head.headers.get(wire::GATEWAY_HEADER).unwrap_or_default().to_owned();
+    let more_wait = head.headers.get(wire::WAITING_HEADER).is_some();
+    if !door.is_turn_of(&gateway) {
+        return keep_for_others(door, &mut peer).await;
+    }
+    let opened = open(door, &mut peer, head, &ticket).await;
+    match &opened {
+        Err(error) if error.is_busy() => door.claims().sent_away(&gateway),
+        _ => door.claims().settled(&gateway, more_wait),
+    }
+    match opened {
         Ok(Some(opened)) => run(door, peer, early, &ticket, opened).await,
         Ok(None) => tracing::debug!(session = %ticket.session, "the gateway left meanwhile"),
         Err(error) => refuse(door, &mut peer, &error).await,
@@ -47,6 +58,16 @@ async fn refuse_ticket(peer: &mut TcpStream, error: TicketError) {
     tracing::warn!(%from, code = error.as_str(), "a ticket was refused: {error}");
     let words = format!("{error}\n");
     answer::text(peer, 403, error.as_str(), &words).await;
+}
+
+/// Sends a gateway away although slots are free: others were sent away before it.
+async fn keep_for_others(door: &Inner, peer: &mut TcpStream) {
+    let mut head = ResponseHead::new(503, answer::reason(503));
+    head.headers.set(wire::REFUSAL_HEADER, "busy");
+    head.headers.set(wire::KEPT_HEADER, claims::KEPT.as_millis().to_string());
+    head.headers.set(wire::ADVERT_HEADER, door.advert_without_slots());
+    let words = "the free slots are kept for gateways that came before\n";
+    answer::finish(peer, head, answer::PLAIN, words).await;
 }
 
 /// Has the session opened. `None` when whoever brought it has gone.
