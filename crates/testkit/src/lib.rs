@@ -9,6 +9,7 @@ pub mod folder;
 pub mod grid;
 pub mod hosts;
 pub mod http;
+pub mod meter;
 pub mod pages;
 mod permit;
 pub mod place;

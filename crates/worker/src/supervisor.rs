@@ -41,6 +41,10 @@ pub trait Observer: Send + Sync + 'static {
     fn launched(&self, kind: BrowserKind, took: Duration, result: Result<(), &LaunchError>);
     /// A browser is gone.
     fn browser_gone(&self, kind: BrowserKind, reason: flotilla_core::pool::ExitReason);
+    /// The last session has left, so long after a drain began.
+    fn drained(&self, took: Duration);
+    /// A drain was cut short: its sessions are ended.
+    fn drain_cut_short(&self);
 }
 
 /// Why a session did not get a browser.
@@ -116,6 +120,8 @@ pub(crate) struct Supervisor<L, R> {
     asking: HashMap<SessionId, Granting>,
     endings: HashMap<SessionId, oneshot::Sender<Ending>>,
     drained: Vec<oneshot::Sender<()>>,
+    /// When a drain began that still has sessions.
+    draining_since: Option<Duration>,
     commands: mpsc::WeakUnboundedSender<Command>,
 }
 
@@ -139,6 +145,7 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
             asking: HashMap::new(),
             endings: HashMap::new(),
             drained: Vec::new(),
+            draining_since: None,
             commands,
         }
     }
@@ -206,16 +213,28 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
             Command::Sessions(reply) => {
                 let _ = reply.send(report::sessions(&self.config, &self.pool, now));
             }
-            Command::Drain => self.pool.drain(now),
-            Command::Leave => self.pool.leave(now),
+            Command::Drain => self.drain(now),
+            Command::Leave => {
+                self.drain(now);
+                self.pool.drain_for_good(now);
+            }
             Command::Undrain(reply) => {
-                let _ = reply.send(self.pool.undrain(now));
+                let undrained = self.pool.undrain(now);
+                if undrained {
+                    self.draining_since = None;
+                }
+                let _ = reply.send(undrained);
             }
             Command::End(session, ending, reply) => {
                 let _ = reply.send(self.pool.end(&session, &ending));
             }
             Command::Drained(reply) => self.drained.push(reply),
-            Command::EndAll(ending) => self.pool.end_all(&ending),
+            Command::EndAll(ending) => {
+                if self.pool.is_draining() && self.pool.used() > 0 {
+                    self.observer.drain_cut_short();
+                }
+                self.pool.end_all(&ending);
+            }
             Command::Launched(browser, took, result) => self.launched(browser, took, result, now),
             Command::Released(session) => self.pool.released(&session, now),
             Command::Measured(sizes) => {
@@ -225,6 +244,13 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
                 self.pool.tick(now);
             }
         }
+    }
+
+    fn drain(&mut self, now: Duration) {
+        if !self.pool.is_draining() {
+            self.draining_since = Some(now);
+        }
+        self.pool.drain(now);
     }
 
     fn heard(&mut self, event: LauncherEvent) {
@@ -287,6 +313,11 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
             self.perform(effect);
         }
         self.advertise();
+        if self.pool.used() == 0
+            && let Some(since) = self.draining_since.take()
+        {
+            self.observer.drained(self.now().saturating_sub(since));
+        }
         if self.pool.drained() {
             for waiting in self.drained.drain(..) {
                 let _ = waiting.send(());

@@ -1,5 +1,7 @@
 //! The metrics that are counted as things happen, by what they are about.
 
+use std::time::Duration;
+
 use crate::browser::BrowserKind;
 use crate::call::CallError;
 use crate::ending::EndCause;
@@ -93,6 +95,28 @@ metrics! {
     }
 }
 
+/// What has passed in one direction of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes, frame headers included.
+    pub bytes: u64,
+    /// Complete messages.
+    pub messages: u64,
+    /// How long the sink was too slow for the source.
+    pub stalled: Duration,
+}
+
+impl Relay {
+    /// Adds what has passed since the last call. A session may last for days: what it relays is
+    /// counted whenever somebody looks, not only at its end.
+    pub fn count(&self, direction: Direction, now: Passed, counted: &mut Passed) {
+        self.bytes.add(direction, now.bytes.saturating_sub(counted.bytes));
+        self.messages.add(direction, now.messages.saturating_sub(counted.messages));
+        self.stall.add(direction, now.stalled.saturating_sub(counted.stalled));
+        *counted = now;
+    }
+}
+
 metrics! {
     /// Browser processes.
     Browsers, "Browsers" {
@@ -102,6 +126,10 @@ metrics! {
         launch_failures: Counter<(BrowserKind, LaunchFailure)> = "flotilla_worker_launch_failures_total";
         /// Browser processes that went, by reason.
         exits: Counter<(BrowserKind, ExitReason)> = "flotilla_browser_exits_total";
+        /// How long drains of workers took, from their order to the end of the last session.
+        drains: Histogram<()> = "flotilla_worker_drain_seconds", buckets LONG;
+        /// Drains that were cut short: the sessions that were left were ended with a reason.
+        drain_timeouts: Counter<()> = "flotilla_worker_drain_timeouts_total";
         /// Workers that went, by reason.
         worker_exits: Counter<(Pool, WorkerExit)> = "flotilla_worker_exits_total";
     }

@@ -96,7 +96,13 @@ pub(crate) enum Fact {
         browser: String,
         died: Died,
     },
-    /// The session has contexts in the browser.
+    /// The session may have contexts in the browser from now on.
+    Granted {
+        worker: Me,
+        conn: ConnId,
+        browser: String,
+    },
+    /// It has.
     Seated {
         worker: Me,
         conn: ConnId,
@@ -235,6 +241,12 @@ pub(crate) enum Fact {
         worker: String,
         instance: String,
         seq: u64,
+    },
+    /// How sure the gateway is of a worker.
+    Stands {
+        gateway: Me,
+        worker: String,
+        how: String,
     },
     Blind {
         gateway: Me,

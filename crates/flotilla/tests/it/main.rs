@@ -9,6 +9,7 @@
 mod always_connected;
 mod browsers;
 mod clients;
+mod direct;
 mod faults;
 mod fleet;
 mod handshakes;
@@ -16,6 +17,8 @@ mod hosts;
 mod isolation;
 mod launch;
 mod network;
+mod operate;
+mod operate_fleet;
 mod operator;
 mod payload;
 mod probe;

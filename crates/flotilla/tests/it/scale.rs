@@ -11,9 +11,9 @@ use flotilla_core::{BrowserKind, PlaywrightVersion};
 use flotilla_testkit::fakes::{Client, CrowdConfig, Refused, Tally};
 use flotilla_testkit::fleet::Fleet;
 use flotilla_testkit::folder::Folder;
+use flotilla_testkit::meter;
 use flotilla_testkit::redis::Redis;
 use flotilla_testkit::wait::{wait_equal, wait_for, wait_until};
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -60,9 +60,7 @@ fn crowd(fleet: &Fleet, workers: usize) -> CrowdConfig {
 
 /// A runtime for thousands of connections.
 fn runtime() -> Runtime {
-    let mut files = getrlimit(Resource::Nofile);
-    files.current = files.maximum;
-    setrlimit(Resource::Nofile, files).unwrap();
+    meter::allow_many_files().unwrap();
     Runtime::new().unwrap()
 }
 

@@ -9,6 +9,7 @@ use flotilla_core::board::Board;
 use flotilla_core::cadence::Cadence;
 use flotilla_core::goodbye::Goodbye;
 use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::metrics::StoreOperation;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -93,12 +94,13 @@ struct Teller {
 impl Teller {
     fn new(what: Announcement) -> Self {
         let meanwhile = "the worker goes on, and tells what is new when Redis is there";
+        let id = what.board.read(what.started.elapsed()).id;
         Self {
-            id: what.board.read(what.started.elapsed()).id,
             writing: Writing { ttl: what.key_ttl, channels: Channels::of(what.address.database) },
             outage: Outage::new(what.observer.clone(), meanwhile),
             link: None,
-            cadence: Cadence::new(what.heartbeat),
+            cadence: Cadence::new(what.heartbeat).of(&id),
+            id,
             what,
         }
     }
@@ -162,12 +164,12 @@ impl Teller {
         let began = Instant::now();
         let answers = link.asks.ask_all(message).await;
         let told = |answers: &Answers| answers.iter().all(Result::is_ok);
-        self.what.observer.operation("announce", began.elapsed(), answers.as_ref().is_ok_and(told));
+        let ok = answers.as_ref().is_ok_and(told);
+        self.what.observer.operation(StoreOperation::Announce, began.elapsed(), ok);
         let mut answers = answers?;
         // A Redis that is full takes no news, and still has commands.
         if let Some(found) = answers.pop() {
             for command in commands::take(&mut link.asks, &self.id, found?).await? {
-                tracing::info!(%command, "told to, through Redis");
                 // When nobody takes commands any more, the worker is ending anyway.
                 let _ = self.what.commands.send(command);
             }

@@ -10,13 +10,13 @@
 
 mod findings;
 mod load;
-mod meter;
 mod parties;
 mod roles;
 
 use std::time::Duration;
 
 use anyhow::Result;
+use flotilla_testkit::meter;
 
 use findings::Findings;
 use parties::Parties;

@@ -8,15 +8,15 @@ use anyhow::{Context as _, Result, bail};
 use flotilla_relay::{
     CloseReason, Counters, RelayOptions, Socket, read_request_head, read_response_head, relay,
 };
-use flotilla_testkit::echo;
 use flotilla_testkit::proxies::Upstream;
+use flotilla_testkit::{echo, meter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
+use crate::load;
 use crate::parties::Party;
-use crate::{load, meter};
 
 /// Plays the role that the arguments name until standard input ends.
 pub(crate) fn play(args: &[String]) -> Result<()> {

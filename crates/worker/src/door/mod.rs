@@ -3,13 +3,17 @@
 //! Nobody gets in without a ticket, and nobody gives orders whom the fleet's secret does not vouch
 //! for; see `flotilla_core::ticket` and `flotilla_core::order`.
 
+mod admission;
 mod answer;
+mod direct;
 mod hello;
 mod order;
 mod pages;
 mod session;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +40,8 @@ pub struct DoorConfig {
     pub handshake_timeout: Duration,
     /// How large a request head may be, in bytes, beyond its ticket.
     pub handshake_limit: usize,
+    /// How long a slot is kept for a client that was sent here.
+    pub reservation_timeout: Duration,
     /// How often both sides of a session are pinged.
     pub ping_interval: Duration,
     /// How long a side may be silent, pongs included.
@@ -68,6 +74,8 @@ pub(crate) struct Inner {
     gate: Mutex<Gate>,
     desk: Mutex<Desk>,
     claims: Mutex<Claims>,
+    reservations: direct::Reservations,
+    tally: tally::Tally,
 }
 
 impl Door {
@@ -95,6 +103,8 @@ impl Door {
             gate,
             desk,
             claims: Mutex::default(),
+            reservations: direct::Reservations::default(),
+            tally: tally::Tally::default(),
         }))
     }
 
@@ -155,12 +165,6 @@ impl Inner {
         taken.inspect_err(|error| self.observer.order_refused(*error))
     }
 
-    /// Whether it is this gateway's turn to take a slot; `false` when what is free is kept for
-    /// others.
-    pub(crate) fn is_turn_of(&self, gateway: &str) -> bool {
-        self.claims().may_try(gateway, self.board.free(), self.started.elapsed())
-    }
-
     /// The gateways that wait for a slot.
     pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
@@ -203,6 +207,9 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
     let path = head.path().to_owned();
     if let Some(ticket) = path.strip_prefix(wire::SESSION_PATH) {
         return session::serve(door, peer, head, rest, ticket).await;
+    }
+    if let Some(ticket) = path.strip_prefix(wire::RESERVE_PATH) {
+        return direct::reserve(door, peer, &head, ticket).await;
     }
     if let Some(text) = path.strip_prefix(wire::ORDER_PATH) {
         return order::serve(door, &mut peer, &head.method, text).await;

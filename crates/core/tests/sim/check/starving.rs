@@ -178,25 +178,32 @@ fn bad(case: &Case<'_>, gateway: Me, worker: Me) -> Vec<Span> {
     // Without Redis they go on with each other, if they knew each other.
     let mut blind = case.time.absences(Name::REDIS);
     blind.extend(case.time.bad_links(gateway.name, Name::REDIS));
-    bad.extend(blind.into_iter().filter(|span| both_up + settling > span.0));
-    bad.extend(of_twins(case, worker, both_up, &bad));
+    bad.extend(blind.iter().filter(|span| both_up + settling > span.0));
+    bad.extend(of_twins(case, worker, both_up, &bad, &blind));
     bad.extend(case.time.broken.values().map(|at| (*at, *at)));
     let mut bad: Vec<_> = bad.into_iter().map(|(from, to)| (from, to + settling)).collect();
     bad.extend(own_troubles(case, worker));
     bad
 }
 
-/// Somebody else with its name, who may have been there first.
-fn of_twins(case: &Case<'_>, worker: Me, both_up: Moment, bad: &[Span]) -> Vec<Span> {
-    let settling = settling(case);
-    let twins = case
-        .time
-        .lives
-        .iter()
-        .filter(|(me, _)| is_twin(**me) && me.name.number % 100 == worker.name.number);
-    let first = |up: Moment, down: Moment| both_up + settling > up || touches(bad, up, down);
-    let taken = twins.filter(|(_, life)| first(life.up, life.down.min(FOREVER)));
-    taken.map(|(_, life)| (life.up, life.down)).collect()
+/// Somebody else with its name, who may have been there first. Whoever believed in him finds the
+/// worker again as soon as he is gone, and Redis is there to say so.
+fn of_twins(
+    case: &Case<'_>,
+    worker: Me,
+    both_up: Moment,
+    bad: &[Span],
+    blind: &[Span],
+) -> Vec<Span> {
+    let is_his = |me: &Me| is_twin(*me) && me.name.number % 100 == worker.name.number;
+    let twins = case.time.lives.iter().filter(|(me, _)| is_his(me)).map(|(_, life)| life);
+    let first = |up: Moment, down: Moment| both_up + settling(case) > up || touches(bad, up, down);
+    let taken = twins.filter(|life| first(life.up, life.down));
+    let until = |down: Moment| {
+        let blind = blind.iter().filter(|span| span.0 <= down && down <= span.1);
+        blind.map(|span| span.1).max().unwrap_or(down)
+    };
+    taken.map(|life| (life.up, until(life.down))).collect()
 }
 
 fn is_twin(me: Me) -> bool {

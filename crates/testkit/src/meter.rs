@@ -4,36 +4,40 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use flotilla_testkit::procs;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
+use crate::procs;
+
 /// Raises the soft limit of open files to the hard one.
-pub(crate) fn allow_many_files() -> Result<()> {
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn allow_many_files() -> Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 /// How many processes wanted to run lately, on average: more than a little means that others disturb.
-pub(crate) fn load_average() -> f64 {
+pub fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
 }
 
 /// How many sessions fit, each with two descriptors in a proxy.
-pub(crate) fn sessions_that_fit(wanted: usize) -> usize {
+pub fn sessions_that_fit(wanted: usize) -> usize {
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     wanted.min(usize::try_from(files.saturating_sub(500) / 2).unwrap_or(usize::MAX))
 }
 
 /// The processor time that a process and its children have used so far.
-pub(crate) fn cpu(pid: u32) -> Duration {
+pub fn cpu(pid: u32) -> Duration {
     let nanos: u64 = procs::tree(pid).iter().map(|process| cpu_of(process.pid)).sum();
     Duration::from_nanos(nanos)
 }
 
 /// The ticks that a process and its children have spent outside the kernel and within it.
-pub(crate) fn user_and_kernel(pid: u32) -> (f64, f64) {
+pub fn user_and_kernel(pid: u32) -> (f64, f64) {
     let ticks = procs::tree(pid).into_iter().filter_map(|process| {
         let text = fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
         // The fields are counted from behind the name, which may hold blanks.
@@ -51,7 +55,10 @@ fn cpu_of(pid: u32) -> u64 {
 }
 
 /// Bytes of memory that a process and its children have to themselves.
-pub(crate) fn memory(pid: u32) -> Result<u64> {
+///
+/// # Errors
+/// When one of them has ended.
+pub fn memory(pid: u32) -> Result<u64> {
     procs::tree(pid).iter().map(|process| private_memory(process.pid)).sum()
 }
 
