@@ -47,6 +47,11 @@ impl Board {
         advert.clone()
     }
 
+    /// Slots that a new session could have.
+    pub fn free(&self) -> usize {
+        self.advert.lock().unwrap_or_else(PoisonError::into_inner).free()
+    }
+
     /// Where gateways dial the worker, once that is known.
     pub fn set_endpoint(&self, endpoint: String) {
         self.advert.lock().unwrap_or_else(PoisonError::into_inner).endpoint = endpoint;

@@ -7,6 +7,7 @@ pub mod book;
 pub mod browser;
 pub mod cadence;
 pub mod call;
+pub mod claims;
 pub mod config;
 pub mod ending;
 pub mod fleet;

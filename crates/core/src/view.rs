@@ -335,6 +335,11 @@ impl View {
         self.blind.is_some()
     }
 
+    /// A worker keeps its free slots for others: it is asked again after that.
+    pub fn ask_after(&mut self, id: &WorkerId, wait: Duration, now: Moment) {
+        self.plan(id, now + wait);
+    }
+
     /// Since when the registry cannot be reached.
     pub fn blind_since(&self) -> Option<Moment> {
         self.blind

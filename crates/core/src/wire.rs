@@ -12,6 +12,12 @@ pub const HELLO_PATH: &str = "/hello/";
 /// Where a worker takes an operator's orders: the signed order follows.
 pub const ORDER_PATH: &str = "/order/";
 
+/// On a gateway's requests to workers: which gateway it is, so that each has its turn.
+pub const GATEWAY_HEADER: &str = "x-flotilla-gateway";
+/// On a gateway's requests to workers: whether more clients wait there for such a slot (`true`).
+pub const WAITING_HEADER: &str = "x-flotilla-waiting";
+/// On a worker's refusal: its free slots are kept for other gateways, for so many milliseconds.
+pub const KEPT_HEADER: &str = "x-flotilla-kept";
 /// On a worker's answers to gateways: its advert as of the answer, signed.
 pub const ADVERT_HEADER: &str = "x-flotilla-advert";
 /// On a worker's refusal: its code, for the gateway.

@@ -129,6 +129,11 @@ impl Drop for Stay {
 }
 
 impl Permit {
+    /// Whether somebody else waits for such a slot.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.line.turns().waiting().any(|(served, count)| served == self.served && count > 0)
+    }
+
     /// Has this done too when the worker has answered.
     pub(crate) fn and_then(mut self, answered: impl FnOnce() + Send + 'static) -> Self {
         self.answered = Some(Box::new(answered));

@@ -31,7 +31,16 @@ impl Fleet {
     /// A fleet of that binary: `env!("CARGO_BIN_EXE_flotilla")`. Waits while other tests have as
     /// many grids and fleets as the machine bears.
     pub fn new(binary: &str) -> Self {
-        let permit = Arc::new(Permit::take(permit::FLEET));
+        Self::of(binary, permit::FLEET)
+    }
+
+    /// One that mostly waits: it does not count among those that may run at once.
+    pub fn idle(binary: &str) -> Self {
+        Self::of(binary, 0)
+    }
+
+    fn of(binary: &str, counts: u32) -> Self {
+        let permit = Arc::new(Permit::take(counts));
         Self { binary: binary.into(), secret: secret(), env: Vec::new(), permit }
     }
 

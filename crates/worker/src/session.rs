@@ -4,7 +4,7 @@ use flotilla_core::ending::Ending;
 use flotilla_core::launcher::{Endpoint, Launcher, LauncherEvent};
 use flotilla_core::pool::{Demand, NotAdmitted};
 use flotilla_core::status::{SessionStatus, WorkerStatus};
-use flotilla_core::{Advert, SessionId};
+use flotilla_core::{Advert, SessionId, wire};
 use flotilla_relay::head::{HeadError, read_response_body, read_response_head};
 use flotilla_relay::{RequestHead, ResponseHead, Socket};
 use std::sync::Arc;
@@ -24,7 +24,9 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// What the browser's server has no use for, or must not see: who the client is, and headers
 /// that would make it launch something by itself.
-const NOT_FORWARDED: [&str; 7] = [
+const NOT_FORWARDED: [&str; 9] = [
+    wire::GATEWAY_HEADER,
+    wire::WAITING_HEADER,
     "origin",
     "authorization",
     "cookie",

@@ -47,8 +47,17 @@ impl<D: Directory> Remote<D> {
             handshake.headers.remove(name);
         }
         handshake.headers.set("Host", &target.endpoint);
+        for (name, value) in self.introduction(&permit) {
+            handshake.headers.set(name, value);
+        }
         handshake.set_target(&format!("{}{ticket}", wire::SESSION_PATH));
         self.offer(target, &handshake.to_bytes(), ResponseHead::is_switching, permit).await
+    }
+
+    /// Who comes, and for how many, so that each gateway has its turn.
+    pub(super) fn introduction(&self, permit: &Permit) -> [(&'static str, String); 2] {
+        let waiting = permit.others_wait().to_string();
+        [(wire::GATEWAY_HEADER, self.name.clone()), (wire::WAITING_HEADER, waiting)]
     }
 
     /// Sends the request. A worker first says whether it takes the session (102), which frees the
@@ -90,9 +99,14 @@ impl<D: Directory> Remote<D> {
     fn heard(&self, headers: &Headers) {
         let said =
             headers.get(wire::ADVERT_HEADER).map(|text| Advert::open(&self.keyring.get(), text));
-        if let Some(Ok(advert)) = said {
-            self.directory.view(|view, now| view.answered(advert, now));
-        }
+        let Some(Ok(advert)) = said else { return };
+        let kept = headers.get(wire::KEPT_HEADER).and_then(|millis| millis.parse().ok());
+        self.directory.view(|view, now| {
+            if let Some(millis) = kept {
+                view.ask_after(&advert.id, Duration::from_millis(millis), now);
+            }
+            view.answered(advert, now);
+        });
     }
 
     /// Why the worker did not take it, or its browser did not.

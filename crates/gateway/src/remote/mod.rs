@@ -44,6 +44,8 @@ pub struct RemoteConfig {
 #[derive(Debug)]
 pub struct Remote<D> {
     directory: Arc<D>,
+    /// Tells this gateway apart from others.
+    name: String,
     keyring: SharedKeyring,
     config: RemoteConfig,
     proving: JoinHandle<()>,
@@ -60,7 +62,8 @@ impl<D: Directory> Remote<D> {
     ) -> Self {
         let prover = prove::Prover::new(directory.clone(), keyring.clone(), found);
         let proving = tokio::spawn(prover.run(changed));
-        Self { directory, keyring, config, proving }
+        let name = format!("{:016x}", random());
+        Self { directory, name, keyring, config, proving }
     }
 
     fn target(&self, id: &WorkerId) -> Option<Target> {

@@ -19,7 +19,11 @@ impl<D: Directory> Remote<D> {
         permit: Permit,
     ) -> Result<Redirect, NotOpened> {
         let (path, host) = (wire::RESERVE_PATH, &target.endpoint);
-        let request = format!("GET {path}{ticket} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let [(gateway, name), (waiting, others)] = self.introduction(&permit);
+        let request = format!(
+            "GET {path}{ticket} HTTP/1.1\r\nHost: {host}\r\n{gateway}: {name}\r\n\
+             {waiting}: {others}\r\n\r\n"
+        );
         let kept =
             self.offer(target, request.as_bytes(), |head| head.status == 201, permit).await?;
         let location = kept.response.headers.get("location").unwrap_or_default();

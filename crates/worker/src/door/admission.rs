@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+use super::turn::Turn;
 use super::{Inner, answer};
 use crate::session::OpenError;
 use crate::supervisor::AdmitError;
@@ -17,6 +18,17 @@ use crate::supervisor::AdmitError;
 /// Waits for what `opening` comes to. The gateway is told as soon as the slot is `taken`; `None`
 /// when it has gone, which gives the slot back.
 pub(super) async fn admitted<T>(
+    mut turn: Turn<'_>,
+    peer: &mut TcpStream,
+    opening: impl Future<Output = Result<T, OpenError>>,
+    taken: oneshot::Receiver<bool>,
+) -> Result<Option<T>, OpenError> {
+    let opened = opened(turn.door(), peer, opening, taken).await;
+    turn.led_to(&opened);
+    opened
+}
+
+async fn opened<T>(
     door: &Inner,
     peer: &mut TcpStream,
     opening: impl Future<Output = Result<T, OpenError>>,

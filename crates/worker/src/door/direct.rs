@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::turn::Turn;
 use super::{Inner, admission, answer, session};
 use crate::session::{OpenError, Reserved};
 
@@ -73,17 +74,23 @@ pub(super) async fn arrive(door: &Inner, ticket: &Ticket, arrival: Arrival) {
 }
 
 /// Takes a slot for a client that will come, and serves it to its end.
-pub(super) async fn reserve(door: &Arc<Inner>, mut peer: TcpStream, ticket: &str) {
+pub(super) async fn reserve(
+    door: &Arc<Inner>,
+    mut peer: TcpStream,
+    head: &RequestHead,
+    ticket: &str,
+) {
     let ticket = match door.take(ticket, &[Route::Reserved]) {
         Ok(ticket) => ticket,
         Err(error) => return admission::refuse_ticket(&mut peer, error).await,
     };
+    let Some(turn) = Turn::take(door, &mut peer, head).await else { return };
     let (told, taken) = oneshot::channel();
     let (session, demand) = (ticket.session.clone(), ticket.demand.clone());
     let reserving = door.worker.reserve(session, demand, move |taken| {
         let _ = told.send(taken);
     });
-    match admission::admitted(door, &mut peer, reserving, taken).await {
+    match admission::admitted(turn, &mut peer, reserving, taken).await {
         Ok(Some(reserved)) => keep(door, peer, &ticket, reserved).await,
         Ok(None) => tracing::debug!(session = %ticket.session, "the gateway left meanwhile"),
         Err(error) => admission::refuse(door, &mut peer, &error).await,

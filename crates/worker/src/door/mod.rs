@@ -13,13 +13,15 @@ mod session;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flotilla_core::Advert;
 use flotilla_core::board::Board;
+use flotilla_core::claims::Claims;
 use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::{Metrics, Process};
 use flotilla_core::order::{Desk, Order, OrderError};
@@ -71,6 +73,7 @@ pub(crate) struct Inner {
     // Std mutexes: held for a look, never across an await.
     gate: Mutex<Gate>,
     desk: Mutex<Desk>,
+    claims: Mutex<Claims>,
     reservations: direct::Reservations,
     tally: tally::Tally,
 }
@@ -99,6 +102,7 @@ impl Door {
             started,
             gate,
             desk,
+            claims: Mutex::default(),
             reservations: direct::Reservations::default(),
             tally: tally::Tally::default(),
         }))
@@ -132,6 +136,12 @@ impl Inner {
         self.board.read(self.started.elapsed()).seal(&self.keyring.get())
     }
 
+    /// The same for a gateway that is to have none of the slots that are free.
+    pub(crate) fn advert_without_slots(&self) -> String {
+        let advert = self.board.read(self.started.elapsed());
+        Advert { used: advert.slots, ..advert }.seal(&self.keyring.get())
+    }
+
     /// Where gateways dial this worker.
     pub(crate) fn endpoint(&self) -> String {
         self.board.read(self.started.elapsed()).endpoint
@@ -153,6 +163,11 @@ impl Inner {
         let taken = desk.take(&self.keyring.get(), text, uptime);
         drop(desk);
         taken.inspect_err(|error| self.observer.order_refused(*error))
+    }
+
+    /// The gateways that wait for a slot.
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn relay_options(&self) -> RelayOptions {
@@ -194,7 +209,7 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
         return session::serve(door, peer, head, rest, ticket).await;
     }
     if let Some(ticket) = path.strip_prefix(wire::RESERVE_PATH) {
-        return direct::reserve(door, peer, ticket).await;
+        return direct::reserve(door, peer, &head, ticket).await;
     }
     if let Some(text) = path.strip_prefix(wire::ORDER_PATH) {
         return order::serve(door, &mut peer, &head.method, text).await;

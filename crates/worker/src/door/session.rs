@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::direct::{self, Arrival};
+use super::turn::Turn;
 use super::{Inner, admission, answer};
 use crate::session::Opened;
 
@@ -48,12 +49,13 @@ async fn relayed(
     early: Bytes,
     ticket: &Ticket,
 ) {
+    let Some(turn) = Turn::take(door, &mut peer, &head).await else { return };
     let (told, taken) = oneshot::channel();
     let (session, demand) = (ticket.session.clone(), ticket.demand.clone());
     let opening = door.worker.open(session, demand, head, move |taken| {
         let _ = told.send(taken);
     });
-    match admission::admitted(door, &mut peer, opening, taken).await {
+    match admission::admitted(turn, &mut peer, opening, taken).await {
         Ok(Some(opened)) => run(door, peer, early, ticket, opened).await,
         Ok(None) => tracing::debug!(session = %ticket.session, "the gateway left meanwhile"),
         Err(error) => admission::refuse(door, &mut peer, &error).await,

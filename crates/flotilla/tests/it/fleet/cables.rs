@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::clients::{Pending, closes, opens, works};
 use super::truth::wait_true;
-use super::{fleet, measured};
+use super::{idle_fleet, measured};
 use crate::{NEWEST, SOON};
 
 /// How long a gateway may try to reach a worker for a session.
@@ -74,7 +74,7 @@ impl Parts {
         let hosts = Hosts::new_or_say()?;
         let redis = Redis::builder().at(&hosts.add("redis")).start();
         let millis = |duration: Duration| format!("{}ms", duration.as_millis());
-        let fleet = fleet(&redis.url())
+        let fleet = idle_fleet(&redis.url())
             .env("FLOTILLA_PING_INTERVAL", millis(minute() / 3))
             .env("FLOTILLA_PEER_TIMEOUT", millis(minute()))
             .env("WORKER_SELECT_TIMEOUT", millis(SELECT))

@@ -11,7 +11,7 @@ use flotilla_testkit::wait::wait_until;
 
 use super::clients::{closes, opens, works};
 use super::probe::Probe;
-use super::secrets;
+use super::secrets::{self, TOKEN};
 use crate::{NEWEST, SOON};
 
 /// What the worker says of itself, as to a gateway that dials it back.
@@ -110,6 +110,8 @@ fn a_ticket_that_is_forged_expired_replayed_or_foreign_is_refused_and_costs_nobo
     assert_eq!(refusal.status, 503, "{}", refusal.body);
     assert_eq!(stranger.get("/readyz", &[]).status, 503);
 
+    let (query, bearer) = (format!("/?token={TOKEN}"), format!("Bearer {TOKEN}"));
+    gateway.open(&query, &[("Authorization", &bearer)]).map(Socket::close).unwrap();
     works(&node, "kept");
     probe.wait_more(5);
     probe.finish();

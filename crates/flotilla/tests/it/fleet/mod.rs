@@ -22,7 +22,16 @@ use flotilla_testkit::fleet::Fleet;
 
 /// A fleet of the binary under test, whose workers have one browser each and no more.
 fn fleet(redis: &str) -> Fleet {
-    Fleet::new(env!("CARGO_BIN_EXE_flotilla"))
+    small(Fleet::new(env!("CARGO_BIN_EXE_flotilla")), redis)
+}
+
+/// The same for a test that mostly waits.
+fn idle_fleet(redis: &str) -> Fleet {
+    small(Fleet::idle(env!("CARGO_BIN_EXE_flotilla")), redis)
+}
+
+fn small(fleet: Fleet, redis: &str) -> Fleet {
+    fleet
         .redis(redis)
         .env("BROWSER_TYPE", "chromium")
         .env("FLOTILLA_VERSIONS", "1.65")

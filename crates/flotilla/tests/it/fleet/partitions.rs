@@ -12,7 +12,7 @@ use rustix::process::Signal;
 
 use super::clients::{closes, opens, works};
 use super::truth::wait_true;
-use super::{fleet, measured};
+use super::{fleet, idle_fleet, measured};
 use crate::{NEWEST, SOON};
 
 /// How long a worker counts as there after it was last heard of: longer than a gateway takes to
@@ -38,7 +38,7 @@ fn who_is_parted_from_redis_only_goes_on_and_comes_back_by_itself() {
     let Some(hosts) = Hosts::new_or_say() else { return };
     let [store, front, far] = ["redis", "gateway", "apart"].map(|name| hosts.add(name));
     let redis = Redis::builder().at(&store).start();
-    let fleet = fleet(&redis.url())
+    let fleet = idle_fleet(&redis.url())
         .env("MAX_CONCURRENT_SESSIONS", 2)
         .env("HEARTBEAT_INTERVAL", format!("{}ms", HEARTBEAT.as_millis()))
         .env("REDIS_KEY_TTL", TTL.as_secs());
@@ -82,6 +82,7 @@ fn who_is_parted_from_redis_only_goes_on_and_comes_back_by_itself() {
     measured(format_args!("the gateway says so after {:?}", parted.elapsed()));
     assert!(!gateway.status().registry.reachable);
     assert!(gateway.metric("flotilla_store_errors_total", &[]) >= Some(1.0));
+    assert_eq!(gateway.metric("flotilla_registry_reachable", &[]), Some(0.0));
     let mut sessions = open(&gateway, 3, &both, [2, 2]);
     let waits = Waiting::send(gateway.address(), "/", &[]);
     gateway.wait_queued(1, SOON);
@@ -93,6 +94,7 @@ fn who_is_parted_from_redis_only_goes_on_and_comes_back_by_itself() {
     front.mend();
     let mended = Instant::now();
     wait_equal("readiness", SOON, &"ready\n".to_owned(), || gateway.get("/readyz", &[]).body);
+    assert_eq!(gateway.metric("flotilla_registry_reachable", &[]), Some(1.0));
     measured(format_args!("the gateway has Redis again {:?} after it is mended", mended.elapsed()));
     close(&gateway, sessions);
     wait_true(&redis, &both, SOON);

@@ -1,4 +1,5 @@
-//! What must be in no log: the fleet's secret, the password of Redis, and anything that is signed.
+//! What must be in no log: the fleet's secret, the password of Redis, clients' tokens, and
+//! anything that is signed.
 
 use flotilla_testkit::fleet::Fleet;
 use flotilla_testkit::redis::{Redis, RedisBuilder};
@@ -8,6 +9,9 @@ use super::fleet;
 
 /// The password of Redis.
 const PASSWORD: &str = "open-sesame-of-redis";
+
+/// What a client says to be let in.
+pub(super) const TOKEN: &str = "token-of-a-client";
 
 /// A fleet that logs all there is to log, over a Redis with a password.
 pub(super) fn talkative() -> (Redis, Fleet) {
@@ -23,7 +27,7 @@ pub(super) fn kept(fleet: &Fleet, roles: &[&Role]) {
     assert!(logs.iter().any(|log| log.contains("DEBUG")), "they tell everything: {logs:?}");
     for log in logs {
         assert!(log.contains("Redis is there"), "it is a log: {log}");
-        let told = told(&log, &[fleet.secret(), PASSWORD]);
+        let told = told(&log, &[fleet.secret(), PASSWORD, TOKEN]);
         assert_eq!(told, Vec::<&str>::new(), "this is in its log:\n{log}");
     }
 }

@@ -106,8 +106,14 @@ impl Rig {
     }
 
     async fn ask(&self, path: &str) -> Peer {
+        self.ask_as("one", path).await
+    }
+
+    /// Asks as that gateway.
+    async fn ask_as(&self, gateway: &str, path: &str) -> Peer {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        let (host, header) = (&self.address, wire::GATEWAY_HEADER);
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}: {gateway}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         Peer(stream)
     }
@@ -327,9 +333,36 @@ async fn a_gateway_hears_of_its_slot_before_its_browser_however_quick_that_is() 
     let (told, taken) = tokio::sync::oneshot::channel();
     // Both in one breath, as on a busy machine.
     let opening = async { Ok(told.send(true)) };
-    let opened = admission::admitted(&rig.door.0, &mut peer, opening, taken).await;
+    let (head, _) = RequestHead::parse(b"GET / HTTP/1.1\r\n\r\n").unwrap().unwrap();
+    let turn = Turn::take(&rig.door.0, &mut peer, &head).await.unwrap();
+    let opened = admission::admitted(turn, &mut peer, opening, taken).await;
     assert!(matches!(opened, Ok(Some(Ok(())))));
     assert_eq!(Peer(gateway).answer().await.0.status, 102);
+}
+
+#[tokio::test]
+async fn a_slot_that_becomes_free_is_the_turn_of_the_gateway_that_was_sent_away() {
+    let rig = Rig::new(1, LONG).await;
+    let come = async |gateway, session| {
+        let ticket = rig.ticket(session, Route::Reserved).seal(&rig.keyring);
+        let mut peer = rig.ask_as(gateway, &format!("/reserve/{ticket}")).await;
+        (peer.answer().await.0, peer)
+    };
+    let kept = |head: &ResponseHead| head.headers.get(wire::KEPT_HEADER).map(str::to_owned);
+    let (head, held) = come("near", "a").await;
+    assert_eq!(head.status, 102);
+    let (head, _) = come("far", "b").await;
+    assert_eq!((head.status, kept(&head)), (503, None), "there is none");
+    rig.worker.end(SessionId("a".into()), Ending::operator("")).await;
+    rig.until_used(0).await;
+
+    let (head, _) = come("near", "c").await;
+    assert_eq!((head.status, kept(&head)), (503, Some("100".to_owned())), "it is kept");
+    assert_eq!(head.headers.get(wire::REFUSAL_HEADER), Some("busy"));
+    let said = head.headers.get(wire::ADVERT_HEADER).unwrap();
+    assert_eq!(Advert::open(&rig.keyring, said).unwrap().free(), 0, "for this one there is none");
+    assert_eq!(come("far", "d").await.0.status, 102, "its turn has come");
+    drop(held);
 }
 
 #[tokio::test]
