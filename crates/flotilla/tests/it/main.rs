@@ -11,6 +11,7 @@ mod browsers;
 mod clients;
 mod direct;
 mod faults;
+mod handover;
 mod handshakes;
 mod hosts;
 mod isolation;
