@@ -1,5 +1,7 @@
 //! Relays that are handed over, again and again, at any byte: nobody notices.
 
+#![expect(clippy::unwrap_used, reason = "all of it is tests, the helpers too")]
+
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
