@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use crate::browser::BrowserKind;
 use crate::launch_options::{LaunchOptions, LaunchPolicy};
 use crate::refusal::Refusal;
 use crate::version::PlaywrightVersion;
 
 /// How far a session is kept from others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// A browser shared with sessions of the same tenant only.
     #[default]

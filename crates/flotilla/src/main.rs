@@ -34,11 +34,16 @@ enum Command {
 Exit codes: 0 after an orderly stop, 2 when it could not be started.
 
 SIGTERM or SIGINT stops admission and waits for the live sessions, at most the drain timeout; a
-second signal hurries.")]
+second signal hurries.
+
+A grid in one process cannot be handed to another, since its browsers are its own: `flotilla
+gateway --take-over` is for gateways that are processes of their own.")]
     Up {
         /// Print one JSON line when ready
         #[arg(long)]
         json: bool,
+        #[arg(long, hide = true)]
+        take_over: bool,
         #[command(flatten)]
         settings: SettingFlags,
     },
@@ -47,11 +52,19 @@ second signal hurries.")]
 Exit codes: 0 after an orderly stop, 2 when it could not be started.
 
 Needs REDIS_URL and FLOTILLA_FLEET_SECRET. SIGTERM or SIGINT stops admission and waits for the
-sessions that it relays, at most the drain timeout; a second signal hurries.")]
+sessions that it relays, at most the drain timeout; a second signal hurries.
+
+With --take-over it takes the place of the gateway that has the same port and run directory and
+belongs to the same user: its listener, so that no connect is refused meanwhile, and its sessions,
+which notice nothing. The old process ends with 0 when nobody is left in it. When the new one cannot
+be of use (another secret, no Redis), the old one goes on, and this exits with 2.")]
     Gateway {
         /// Print one JSON line when ready
         #[arg(long)]
         json: bool,
+        /// Take the place of the gateway that runs, with its sessions
+        #[arg(long)]
+        take_over: bool,
         #[command(flatten)]
         settings: SettingFlags,
     },
@@ -129,14 +142,22 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up { json, settings } => with(&settings, Role::Standalone, printer, |loaded| {
-            logging::start(&loaded.config.log);
-            runtime()?.block_on(up::run(&loaded, json, printer))
-        }),
-        Command::Gateway { json, settings } => with(&settings, Role::Gateway, printer, |loaded| {
-            logging::start(&loaded.config.log);
-            runtime()?.block_on(gateway::run(&loaded, json, printer))
-        }),
+        Command::Up { take_over: true, .. } => anyhow::bail!(
+            "a grid in one process cannot be taken over: its browsers are its own. Stop it in order \
+             (SIGTERM), or run gateway and worker as processes of their own (flotilla gateway --help)"
+        ),
+        Command::Up { json, settings, .. } => {
+            with(&settings, Role::Standalone, printer, |loaded| {
+                logging::start(&loaded.config.log);
+                runtime()?.block_on(up::run(&loaded, json, printer))
+            })
+        }
+        Command::Gateway { json, take_over, settings } => {
+            with(&settings, Role::Gateway, printer, |loaded| {
+                logging::start(&loaded.config.log);
+                runtime()?.block_on(gateway::run(&loaded, take_over, json, printer))
+            })
+        }
         Command::Worker { json, settings } => with(&settings, Role::Worker, printer, |loaded| {
             logging::start(&loaded.config.log);
             runtime()?.block_on(worker::run(&loaded, json, printer))

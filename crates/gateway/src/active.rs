@@ -10,6 +10,8 @@ use flotilla_core::wanted::Isolation;
 use flotilla_relay::{Counters, FlowCounters};
 use tokio::sync::oneshot;
 
+use crate::handover::Summons;
+
 #[derive(Debug)]
 pub(crate) struct Active {
     pub(crate) served: Served,
@@ -20,6 +22,8 @@ pub(crate) struct Active {
     pub(crate) began_at: u64,
     /// Ends it, once.
     pub(crate) end: Option<oneshot::Sender<Ending>>,
+    /// Asks for it on behalf of another process, once.
+    pub(crate) summon: Option<oneshot::Sender<Summons>>,
     traffic: Arc<Counters>,
     /// What of it is in the grid's counters already.
     counted: [Passed; 2],
@@ -41,9 +45,17 @@ impl Active {
             began: Instant::now(),
             began_at: since_1970.map_or(0, |since| since.as_secs()),
             end: Some(end),
+            summon: None,
             traffic,
             counted: [Passed::default(); 2],
         }
+    }
+
+    /// It began elsewhere, where what has passed so far was counted.
+    pub(crate) fn since(mut self, began: Instant, began_at: u64) -> Self {
+        (self.began, self.began_at) = (began, began_at);
+        self.counted = [passed(&self.traffic.up), passed(&self.traffic.down)];
+        self
     }
 
     /// Adds what has passed since the last call to the grid's counters.

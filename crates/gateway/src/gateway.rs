@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,9 @@ pub(crate) struct Inner<R, W> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) line: Arc<Line>,
     pub(crate) draining: watch::Sender<bool>,
+    /// Another process accepts connections.
+    pub(crate) resting: watch::Sender<bool>,
+    connections: Arc<AtomicUsize>,
     pub(crate) vouch: Vouch,
     /// One for each session that may be here.
     pub(crate) seats: Arc<Semaphore>,
@@ -100,6 +103,8 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
             metrics,
             line,
             draining: watch::Sender::new(false),
+            resting: watch::Sender::new(false),
+            connections: Arc::default(),
             ready_once: AtomicBool::new(false),
             started: Instant::now(),
             active: Mutex::default(),
@@ -112,10 +117,22 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
     /// # Errors
     /// When the listener is broken; being out of file descriptors is not that, and is waited out.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        let mut resting = self.0.resting.subscribe();
         loop {
-            match listener.accept().await {
+            // The sender lives as long as this gateway.
+            let _ = resting.wait_for(|resting| !resting).await;
+            let accepted = tokio::select! {
+                biased;
+                _ = resting.wait_for(|resting| *resting) => continue,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
                 Ok((client, _)) => {
-                    tokio::spawn(crate::session::connection(self.clone(), client));
+                    let (gateway, connected) = (self.clone(), self.0.connected());
+                    tokio::spawn(async move {
+                        crate::session::connection(gateway, client).await;
+                        drop(connected);
+                    });
                 }
                 Err(error) if is_passing(&error) => {
                     tracing::error!(%error, "cannot accept a connection just now");
@@ -129,6 +146,11 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
     /// No session is admitted from now on; those that wait are told so.
     pub fn drain(&self) {
         self.0.draining.send_replace(true);
+    }
+
+    /// How many connections of clients there are, whatever they came for.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::SeqCst)
     }
 
     /// How many sessions are relayed now.
@@ -189,7 +211,21 @@ fn is_passing(error: &io::Error) -> bool {
         || matches!(error.raw_os_error(), Some(ENOMEM | ENFILE | EMFILE | ENOBUFS))
 }
 
+/// A connection of a client, until it is dropped.
+pub(crate) struct Connected(Arc<AtomicUsize>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl<R, W> Inner<R, W> {
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        Connected(self.connections.clone())
+    }
+
     pub(crate) fn active(&self) -> MutexGuard<'_, HashMap<SessionId, Active>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,10 +3,12 @@
 mod active;
 mod answer;
 mod gateway;
+pub mod handover;
 mod http;
 mod line;
 mod operator;
 pub mod proc;
+mod relayed;
 mod remote;
 mod rewind;
 mod session;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flotilla_core::attempt::Next;
-use flotilla_core::ending::{EndCause, Ending};
+use flotilla_core::ending::EndCause;
 use flotilla_core::metrics::{ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult};
 use flotilla_core::pool::{Demand, Sharing};
 use flotilla_core::refusal::Served;
@@ -17,16 +17,16 @@ use flotilla_core::wanted::{Handshake, Isolation, Wanted, query};
 use flotilla_core::wire;
 use flotilla_core::{BrowserKind, Refusal, SessionId};
 use flotilla_relay::head::{HeadError, read_request_head};
-use flotilla_relay::{CloseReason, Counters, Ended, RelayOptions, RequestHead, Socket, relay};
+use flotilla_relay::{Counters, Parked, RequestHead, Socket};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::active::Active;
 use crate::answer;
-use crate::gateway::{Gateway, GatewayConfig, Inner};
+use crate::gateway::{Gateway, Inner};
 use crate::line::Permit;
-use crate::settle::settle;
+use crate::relayed::{Relaying, relayed};
 use crate::workers::{Ask, Opened, Taken, Workers};
 
 /// The tenant of everybody, as long as there are no API keys.
@@ -357,7 +357,7 @@ async fn run<R: Registry, W: Workers>(
     let began = Instant::now();
     let traffic = Arc::new(Counters::default());
     let (end, asked) = oneshot::channel();
-    let active = Active::new(served, isolation, worker, traffic.clone(), end);
+    let active = Active::new(served, isolation, worker.clone(), traffic.clone(), end);
     let _listed = Listed::new(gateway, &id, active);
     if client.write_all(&response.to_bytes()).await.is_err() {
         gateway.metrics.sessions.ended.inc((served.0, EndCause::ClientLost));
@@ -365,36 +365,27 @@ async fn run<R: Registry, W: Workers>(
     }
     gateway.metrics.connect.phase.observe(ConnectPhase::Upgrade, began.elapsed());
     tracing::info!(session = %id, browser = %served.0, playwright = %served.1, isolation = isolation.as_str(), "session started");
+    let parked = Box::new(Parked::new(Socket::from(client).with_leftover(early), upstream));
     let limit = gateway.config.session_max_duration;
-    let limit = limit.map(|limit| (limit, Ending::too_long(limit)));
-    let ended = Ended::new(ending, lost, limit, close_reason);
-    let asked = async {
-        match asked.await {
-            Ok(ending) => ending,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    let decided = ended.decided(asked);
-    let client = Socket::from(client).with_leftover(early);
-    let options = relay_options(&gateway.config);
-    let outcome = relay(client, upstream, &options, &traffic, decided, || ended.lost()).await;
-    drop(lease);
-    settle(
-        &gateway.metrics,
-        &id,
+    let session = Relaying {
+        id: id.clone(),
         served,
-        began.elapsed(),
-        &outcome,
-        ended.cause().map(|ending| ending.cause),
-    );
-}
-
-fn close_reason(ending: &Ending) -> CloseReason {
-    CloseReason::new(ending.code, ending.reason.clone())
+        isolation,
+        worker,
+        began,
+        limit,
+        traffic,
+        ending,
+        lost,
+        asked,
+        lease,
+        parked,
+    };
+    relayed(gateway, session).await;
 }
 
 /// Shows the session as active for as long as it lives.
-struct Listed<'a, R, W> {
+pub(crate) struct Listed<'a, R, W> {
     gateway: &'a Inner<R, W>,
     id: &'a SessionId,
 }
@@ -402,6 +393,11 @@ struct Listed<'a, R, W> {
 impl<'a, R: Registry, W: Workers> Listed<'a, R, W> {
     fn new(gateway: &'a Inner<R, W>, id: &'a SessionId, active: Active) -> Self {
         gateway.active().insert(id.clone(), active);
+        Self::already(gateway, id)
+    }
+
+    /// One that is in the list.
+    pub(crate) fn already(gateway: &'a Inner<R, W>, id: &'a SessionId) -> Self {
         Self { gateway, id }
     }
 }
@@ -409,15 +405,6 @@ impl<'a, R: Registry, W: Workers> Listed<'a, R, W> {
 impl<R, W> Drop for Listed<'_, R, W> {
     fn drop(&mut self) {
         self.gateway.unlist(self.id);
-    }
-}
-
-fn relay_options(config: &GatewayConfig) -> RelayOptions {
-    RelayOptions {
-        ping_interval: config.ping_interval,
-        client_timeout: config.peer_timeout,
-        upstream_timeout: config.peer_timeout,
-        ..RelayOptions::default()
     }
 }
 

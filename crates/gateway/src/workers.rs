@@ -103,6 +103,13 @@ pub trait Workers: Send + Sync + 'static {
         permit: Permit,
     ) -> impl Future<Output = Result<Taken<Self::Lease>, NotOpened>> + Send;
 
+    /// What holds the slot of a session that another process had opened on that worker, and what
+    /// its client is told when the worker's side vanishes. `None` where sessions cannot change
+    /// processes.
+    fn adopt(&self, _worker: &WorkerId) -> Option<(Self::Lease, Ending)> {
+        None
+    }
+
     /// The workers as they are now, for people.
     fn report(&self) -> impl Future<Output = Vec<WorkerStatus>> + Send;
 

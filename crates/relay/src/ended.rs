@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
 
 use crate::close::CloseReason;
 
@@ -19,7 +20,7 @@ pub struct Ended<E> {
     // `None` once it has resolved.
     told: Mutex<Option<oneshot::Receiver<E>>>,
     lost: E,
-    limit: Option<(Duration, E)>,
+    limit: Option<(Instant, E)>,
     words: fn(&E) -> CloseReason,
     first: OnceLock<E>,
 }
@@ -33,6 +34,9 @@ impl<E: Clone> Ended<E> {
         limit: Option<(Duration, E)>,
         words: fn(&E) -> CloseReason,
     ) -> Self {
+        // What is too far away to be said is never.
+        let at = |(limit, over)| Instant::now().checked_add(limit).map(|at| (at, over));
+        let limit = limit.and_then(at);
         Self { told: Mutex::new(Some(told)), lost, limit, words, first: OnceLock::new() }
     }
 
@@ -53,8 +57,8 @@ impl<E: Clone> Ended<E> {
         };
         let end = match &self.limit {
             None => told.await,
-            Some((limit, over)) => {
-                tokio::time::timeout(*limit, told).await.unwrap_or_else(|_| over.clone())
+            Some((at, over)) => {
+                tokio::time::timeout_at(*at, told).await.unwrap_or_else(|_| over.clone())
             }
         };
         self.settle(end)

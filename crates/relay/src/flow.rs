@@ -1,5 +1,7 @@
 //! One direction of a session: reads from one socket, follows the frames, writes to the other.
 
+mod carried;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,6 +16,8 @@ use crate::frame::{ControlFrame, Opcode, Sender, Violation};
 use crate::socket::Socket;
 use crate::splice::{Pipe, WORTH_IT};
 use crate::tracker::{Stop, Tracker};
+
+pub(crate) use carried::FlowState;
 
 /// Batches that a direction may pass before others get their turn.
 const TURN: usize = 16;
@@ -44,7 +48,7 @@ pub(crate) struct Flow {
     backlog: Backlog,
     /// The backlog is a frame of our own, which is not counted.
     backlog_is_ours: bool,
-    splices: bool,
+    pub(crate) splices: bool,
     /// Payload under way inside the kernel.
     pipe: Option<Box<Pipe>>,
     /// The sink was too slow for the backlog.

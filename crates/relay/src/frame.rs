@@ -88,7 +88,7 @@ impl Opcode {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
-    const fn from_bits(bits: u8) -> Option<Self> {
+    pub(crate) const fn from_bits(bits: u8) -> Option<Self> {
         Some(match bits {
             0x0 => Self::Continuation,
             0x1 => Self::Text,
@@ -100,7 +100,7 @@ impl Opcode {
         })
     }
 
-    const fn bits(self) -> u8 {
+    pub(crate) const fn bits(self) -> u8 {
         match self {
             Self::Continuation => 0x0,
             Self::Text => 0x1,
@@ -199,6 +199,13 @@ impl ControlFrame {
         payload[..2].copy_from_slice(&reason.code.to_be_bytes());
         payload[2..2 + text.len()].copy_from_slice(text);
         Self::new(Opcode::Close, &payload[..2 + text.len()], mask)
+    }
+
+    /// A frame of ours that has travelled; `None` for what is none.
+    pub(crate) fn from_bytes(frame: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 2 + 4 + MAX_CONTROL];
+        bytes.get_mut(..frame.len())?.copy_from_slice(frame);
+        (frame.len() >= 2).then_some(Self { bytes, len: frame.len() as u8 })
     }
 
     /// The frame.

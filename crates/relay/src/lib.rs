@@ -13,6 +13,7 @@ mod flow;
 pub mod frame;
 pub mod head;
 pub mod outcome;
+pub mod parked;
 pub mod relay;
 mod session;
 pub mod socket;
@@ -28,6 +29,7 @@ pub use head::{
     read_response_body, read_response_head,
 };
 pub use outcome::{EndedBy, How, Outcome, Traffic};
-pub use relay::{RelayOptions, relay};
+pub use parked::{NotAState, Parked};
+pub use relay::{RelayOptions, Relayed, relay, relay_until};
 pub use socket::Socket;
 pub use tracker::Tracker;

@@ -1,14 +1,17 @@
 //! Relays one session from its handshake to its end.
 
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use crate::close::CloseReason;
 use crate::counters::Counters;
 use crate::outcome::{EndedBy, How, Outcome, Traffic};
+use crate::parked::Parked;
 use crate::session::{Cause, Session};
 use crate::socket::Socket;
 
@@ -45,6 +48,15 @@ impl Default for RelayOptions {
     }
 }
 
+/// What became of a relay that can be asked to stand still.
+#[derive(Debug)]
+pub enum Relayed<P> {
+    /// The session is over.
+    Ended(Outcome),
+    /// It stands still, as somebody asked with these words.
+    Parked(Box<Parked>, P),
+}
+
 /// Passes bytes between two peers whose handshake is done, until the session is over.
 ///
 /// `ended` resolves when the caller wants the session to end; the client is told that reason. `upstream_lost` is
@@ -64,9 +76,47 @@ where
     L: FnOnce() -> R,
     R: Future<Output = CloseReason>,
 {
-    let start = Instant::now();
-    let mut session = Session::new(client, upstream, options, counters, start);
-    let cause = pass(&mut session, ended).await;
+    let parked = Box::new(Parked::new(client, upstream));
+    let never = std::future::pending::<Infallible>();
+    match relay_until(parked, options, counters, ended, upstream_lost, never).await {
+        Relayed::Ended(outcome) => outcome,
+        Relayed::Parked(_, never) => match never {},
+    }
+}
+
+/// The same from where a relay stands, until the session is over or `park` resolves. A session that
+/// is on its way to its end goes on to it: what `park` gave is dropped then, and so is `park` itself.
+pub fn relay_until<'a, E, L, R, P>(
+    parked: Box<Parked>,
+    options: &'a RelayOptions,
+    counters: &'a Counters,
+    ended: E,
+    upstream_lost: L,
+    park: P,
+) -> impl Future<Output = Relayed<P::Output>>
+where
+    E: Future<Output = CloseReason>,
+    L: FnOnce() -> R,
+    R: Future<Output = CloseReason>,
+    P: Future,
+{
+    // Not an async fn: the future would hold the session twice.
+    let mut session = Session::new(*parked, options, counters);
+    async move {
+        let cause = match pass(&mut session, ended, park).await {
+            Ok(cause) => cause,
+            Err(asked) => return Relayed::Parked(Box::new(session.park()), asked),
+        };
+        Relayed::Ended(end(&mut session, cause, upstream_lost).await)
+    }
+}
+
+/// Says goodbye as far as there is somebody to say it to.
+async fn end<L, R>(session: &mut Session<'_>, cause: Cause, upstream_lost: L) -> Outcome
+where
+    L: FnOnce() -> R,
+    R: Future<Output = CloseReason>,
+{
     let (ended_by, how) = session.verdict(&cause);
     let told_client = match cause {
         Cause::Finished => None,
@@ -81,26 +131,41 @@ where
         Cause::UpstreamLost | Cause::Silent(_) => Some(upstream_lost().await),
     };
     if let Some(reason) = &told_client {
-        say_goodbye(&mut session, reason, &how).await;
+        say_goodbye(session, reason, &how).await;
     }
+    let counters = session.counters();
     Outcome {
         ended_by,
         how,
         told_client,
         up: Traffic::from(&counters.up),
         down: Traffic::from(&counters.down),
-        first_byte: session.first_byte().map(|first| first - start),
+        first_byte: session.first_byte(),
     }
 }
 
-/// Passes bytes both ways until there is a cause to end.
-async fn pass<E>(session: &mut Session<'_>, ended: E) -> Cause
+/// Passes bytes both ways until there is a cause to end, or it shall stand still.
+async fn pass<E, P>(session: &mut Session<'_>, ended: E, park: P) -> Result<Cause, P::Output>
 where
     E: Future<Output = CloseReason>,
+    P: Future,
 {
     let mut ended = pin!(ended);
+    let mut park = pin!(Some(park));
     let mut timer = pin!(sleep_until(session.next_look()));
-    poll_fn(|cx| session.poll_pass(cx, ended.as_mut(), timer.as_mut())).await
+    poll_fn(|cx| {
+        if let Poll::Ready(reason) = ended.as_mut().poll(cx) {
+            return Poll::Ready(Ok(Cause::Asked(reason)));
+        }
+        if let Some(Poll::Ready(asked)) = park.as_mut().as_pin_mut().map(|park| park.poll(cx)) {
+            park.set(None);
+            if session.can_park() {
+                return Poll::Ready(Err(asked));
+            }
+        }
+        session.poll_pass(cx, timer.as_mut()).map(Ok)
+    })
+    .await
 }
 
 /// Tells both sides, each between two frames, and waits a little for their answers.

@@ -1,16 +1,17 @@
 //! The state of one session: two sockets, two directions, a few instants.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
 use crate::close::CloseReason;
 use crate::counters::Counters;
 use crate::flow::{End, Flow};
-use crate::frame::{ControlFrame, Sender, Violation};
+use crate::frame::{ControlFrame, Violation};
 use crate::outcome::{EndedBy, How};
+use crate::parked::Parked;
 use crate::relay::RelayOptions;
 use crate::socket::Socket;
 
@@ -40,6 +41,7 @@ pub(crate) struct Session<'a> {
     down: Flow,
     options: &'a RelayOptions,
     counters: &'a Counters,
+    start: Instant,
     /// The first thing that began the end.
     first_end: Option<(EndedBy, How)>,
     next_ping: Instant,
@@ -50,23 +52,38 @@ pub(crate) struct Session<'a> {
 // === impl Session ===
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(
-        client: Socket,
-        upstream: Socket,
-        options: &'a RelayOptions,
-        counters: &'a Counters,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(parked: Parked, options: &'a RelayOptions, counters: &'a Counters) -> Self {
+        let Parked { client, upstream, mut up, mut down, start, next_ping } = parked;
+        up.splices = options.splice;
+        down.splices = options.splice;
         Self {
             client,
             upstream,
-            up: Flow::new(Sender::Client, options.splice, now),
-            down: Flow::new(Sender::Server, options.splice, now),
+            up,
+            down,
             options,
             counters,
+            start,
             first_end: None,
-            next_ping: now + options.ping_interval,
+            next_ping: next_ping.unwrap_or_else(|| Instant::now() + options.ping_interval),
             linger: None,
+        }
+    }
+
+    /// Whether it is in the middle of its life. The end of a session is not for others to finish.
+    pub(crate) fn can_park(&self) -> bool {
+        self.up.can_move() && self.down.can_move()
+    }
+
+    /// Stands still. What was read and not written is kept.
+    pub(crate) fn park(self) -> Parked {
+        Parked {
+            client: self.client,
+            upstream: self.upstream,
+            up: self.up,
+            down: self.down,
+            start: self.start,
+            next_ping: Some(self.next_ping),
         }
     }
 
@@ -74,20 +91,21 @@ impl<'a> Session<'a> {
         self.options
     }
 
-    pub(crate) fn first_byte(&self) -> Option<Instant> {
-        self.down.first_read
+    pub(crate) fn counters(&self) -> &'a Counters {
+        self.counters
+    }
+
+    /// When the upstream's first byte came, counted from the start.
+    pub(crate) fn first_byte(&self) -> Option<Duration> {
+        self.down.first_read.map(|first| first.saturating_duration_since(self.start))
     }
 
     /// Passes bytes until there is a cause to end. `timer` wakes at [`next_look`](Self::next_look).
     pub(crate) fn poll_pass(
         &mut self,
         cx: &mut Context<'_>,
-        ended: Pin<&mut impl Future<Output = CloseReason>>,
         mut timer: Pin<&mut Sleep>,
     ) -> Poll<Cause> {
-        if let Poll::Ready(reason) = ended.poll(cx) {
-            return Poll::Ready(Cause::Asked(reason));
-        }
         loop {
             self.pump(cx);
             if let Some(cause) = self.look_at_ends(timer.as_mut()) {

@@ -1,10 +1,12 @@
 //! A peer's connection, TCP or UNIX.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use rustix::net::AddressFamily;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -31,6 +33,20 @@ impl Socket {
     pub fn with_leftover(mut self, early: Bytes) -> Self {
         self.early = early;
         self
+    }
+
+    /// A connection that was opened elsewhere.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        match rustix::net::sockopt::socket_domain(&fd)? {
+            AddressFamily::UNIX => Ok(UnixStream::from_std(fd.into())?.into()),
+            _ => Ok(TcpStream::from_std(fd.into())?.into()),
+        }
+    }
+
+    /// What was read behind the handshake and not taken yet.
+    pub(crate) fn early(&self) -> &Bytes {
+        &self.early
     }
 
     /// Reads into `buf`; 0 at the end of the stream.
@@ -109,6 +125,15 @@ impl Socket {
             self.early = Bytes::new();
         }
         len
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
     }
 }
 

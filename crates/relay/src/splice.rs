@@ -54,6 +54,22 @@ impl Pipe {
         Ok(len)
     }
 
+    /// Takes out what is held: for when it cannot wait for the socket here.
+    pub(crate) fn empty(mut self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.held];
+        let Some(ends) = &self.ends else { return Ok(bytes) };
+        while self.held > 0 {
+            let at = bytes.len() - self.held;
+            match rustix::io::read(&ends.read, &mut bytes[at..]) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(len) => self.held -= len,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Gives what is held to a socket, or a part of it.
     pub(crate) fn drain(&mut self, to: impl AsFd) -> io::Result<usize> {
         let Some(ends) = &self.ends else { return Ok(0) };

@@ -2,8 +2,12 @@
 //!
 //! No socket, no clock, no allocation: headers are read, payloads are counted and skipped.
 
+mod carried;
+
 use crate::close::PeerClose;
 use crate::frame::{FrameHeader, MAX_CONTROL, MAX_HEADER, Opcode, Sender, Violation, apply_mask};
+
+pub(crate) use carried::TrackerState;
 
 /// What was seen in a direction so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -227,10 +227,22 @@ impl Socket {
     /// # Panics
     /// When nothing comes within `ceiling`.
     pub fn next(&mut self, ceiling: Duration) -> Option<Frame> {
+        self.next_but(&[9, 10], ceiling)
+    }
+
+    /// Waits for a pong, over everything else that comes; `false` at the end of the stream.
+    ///
+    /// # Panics
+    /// When nothing comes within `ceiling`.
+    pub fn hears_pong(&mut self, ceiling: Duration) -> bool {
+        self.next_but(&[0, 1, 2, 8, 9], ceiling).is_some()
+    }
+
+    fn next_but(&mut self, passed_over: &[u8], ceiling: Duration) -> Option<Frame> {
         let deadline = Instant::now() + ceiling;
         loop {
             match take_frame(&mut self.read) {
-                Some(frame) if frame.opcode == 9 || frame.opcode == 10 => {}
+                Some(frame) if passed_over.contains(&frame.opcode) => {}
                 Some(frame) => return Some(frame),
                 None => {
                     let left = deadline.saturating_duration_since(Instant::now());

@@ -12,9 +12,9 @@ use crate::ticket::TicketError;
 use super::instrument::{Counter, Gauge, Histogram, Stopwatch};
 use super::metric::metrics;
 use super::words::{
-    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method,
-    OperatorAction, OperatorResult, Pool, QueueResult, Route, RouteClass, StartResult, StatusCode,
-    StoreOperation, WorkerExit,
+    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, HandoverResult, LaunchFailure,
+    Method, OperatorAction, OperatorResult, Pool, QueueResult, Route, RouteClass, StartResult,
+    StatusCode, StoreOperation, WorkerExit,
 };
 
 /// From a loopback round trip to a client's patience.
@@ -166,5 +166,21 @@ metrics! {
         operation: Histogram<StoreOperation> = "flotilla_store_op_seconds", buckets FAST;
         /// Operations of the registry that failed.
         errors: Counter<()> = "flotilla_store_errors_total";
+    }
+}
+
+metrics! {
+    /// Gateways that take the place of others on one host.
+    Handover, "Handover" {
+        /// Handovers between this process and another, by what became of them.
+        handovers: Counter<HandoverResult> = "flotilla_handover_total";
+        /// Sessions that were handed over, by what became of them.
+        sessions: Counter<HandoverResult> = "flotilla_handover_sessions_total";
+        /// How long handovers took.
+        seconds: Histogram<HandoverResult> = "flotilla_handover_seconds", buckets FAST;
+        /// How many gateways have had this one's place, it included; 0 where nobody can take it.
+        generation: Gauge<()> = "flotilla_gateway_generation";
+        /// Predecessors that still have clients.
+        draining: Gauge<()> = "flotilla_gateway_draining_generations";
     }
 }

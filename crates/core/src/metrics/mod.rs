@@ -16,16 +16,18 @@ mod text;
 mod words;
 
 pub use docs::markdown;
-pub use groups::{Browsers, Connect, Fleet, Http, Operators, Passed, Queue, Relay, Sessions};
+pub use groups::{
+    Browsers, Connect, Fleet, Handover, Http, Operators, Passed, Queue, Relay, Sessions,
+};
 pub use instrument::{Counter, Gauge, GaugeGuard, Histogram, Stopwatch};
 pub use label::{Label, LabelSet};
 pub use metric::{Metric, Type};
 pub use probe::{Probe, Probed};
 pub use process::{ProcFiles, Process};
 pub use words::{
-    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method,
-    OperatorAction, OperatorResult, Pool, ProbePhase, ProbeResult, QueueResult, Route, RouteClass,
-    StartResult, StatusCode, StoreOperation, WorkerExit,
+    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, HandoverResult, LaunchFailure,
+    Method, OperatorAction, OperatorResult, Pool, ProbePhase, ProbeResult, QueueResult, Route,
+    RouteClass, StartResult, StatusCode, StoreOperation, WorkerExit,
 };
 
 use crate::config::Config;
@@ -51,6 +53,8 @@ pub struct Metrics {
     pub browsers: Browsers,
     /// Several processes as one grid.
     pub fleet: Fleet,
+    /// Gateways that take the place of others.
+    pub handover: Handover,
     /// What operators want.
     pub operators: Operators,
     /// What the health check's own sessions found.
@@ -69,6 +73,7 @@ impl Metrics {
             relay: Relay::new(),
             browsers: Browsers::new(),
             fleet: Fleet::new(),
+            handover: Handover::new(),
             operators: Operators::new(),
             probe: Probe::new(),
             about: About::new(config, config_hash),
@@ -85,6 +90,7 @@ impl Metrics {
         self.relay.render(&mut out);
         self.browsers.render(&mut out);
         self.fleet.render(&mut out);
+        self.handover.render(&mut out);
         self.operators.render(&mut out);
         self.probe.render(&mut out);
         computed::render(status, &self.about, process, &mut out);
@@ -112,6 +118,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {
         Relay::METRICS,
         Browsers::METRICS,
         Fleet::METRICS,
+        Handover::METRICS,
         Operators::METRICS,
         Probe::METRICS,
         computed::METRICS,

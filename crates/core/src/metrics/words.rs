@@ -73,6 +73,20 @@ label! {
 }
 
 label! {
+    /// What became of a handover between two processes.
+    HandoverResult = "result" {
+        /// This process took over.
+        TakenOver = "taken_over",
+        /// This process handed over.
+        HandedOver = "handed_over",
+        /// It came to nothing, and this process goes on.
+        Abandoned = "abandoned",
+        /// Somebody wanted to take over who may not.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// Why an entry of the registry was not believed.
     AdvertFault = "reason" {
         /// It was not signed with the fleet's secret.

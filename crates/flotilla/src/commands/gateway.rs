@@ -3,32 +3,61 @@
 use std::process::ExitCode;
 
 use flotilla_core::config::Loaded;
+use flotilla_gateway::handover::HandedOver;
 
 use super::up::Signals;
 use crate::printer::Printer;
-use crate::roles::GatewayRole;
+use crate::roles::{GatewayRole, TakenOver};
 
-/// Runs a gateway until a signal stops it.
+/// Runs a gateway until a signal stops it or another takes its place.
 ///
 /// # Errors
 /// When it cannot be started.
-pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    loaded: &Loaded,
+    take_over: bool,
+    json: bool,
+    printer: Printer,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen()?;
     for note in &loaded.notes {
         printer.note(format!("note: {note}"));
     }
-    let gateway = GatewayRole::start(loaded).await?;
+    let (mut gateway, taken) = if take_over {
+        let (gateway, taken) = GatewayRole::take_over(loaded).await?;
+        (gateway, Some(taken))
+    } else {
+        (GatewayRole::start(loaded).await?, None)
+    };
     if json {
         printer.json_line(&serde_json::json!({
             "event": "ready",
             "role": "gateway",
             "endpoint": gateway.endpoint(),
             "pid": std::process::id(),
+            "taken_over": taken.map(|taken| serde_json::json!({
+                "pid": taken.pid,
+                "sessions": taken.sessions,
+                "left": taken.left,
+                "seconds": taken.took.as_secs_f64(),
+            })),
         }))?;
     } else {
+        if let Some(TakenOver { pid, sessions, took, .. }) = taken {
+            let took = took.as_secs_f64() * 1000.0;
+            printer.out(format!("Took over {sessions} session(s) from process {pid} in {took:.0} ms"));
+        }
         printer.out(format!("Ready: {}", gateway.endpoint()));
     }
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        handed = gateway.handed_over() => {
+            gateway.leave();
+            let HandedOver { sessions, pid } = handed;
+            printer.note(format!("Handed over {sessions} session(s) to process {pid}."));
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     printer.note("Stopping: no new sessions, waiting for the live ones. A second signal hurries.");
     let stopped = gateway.stop(signals.next()).await;
     match stopped.ended {

@@ -4,5 +4,5 @@ mod gateway;
 pub(crate) mod secret;
 mod worker;
 
-pub use gateway::GatewayRole;
+pub use gateway::{GatewayRole, TakenOver};
 pub use worker::WorkerRole;

@@ -12,6 +12,7 @@ mod clients;
 mod direct;
 mod faults;
 mod fleet;
+mod handover;
 mod handshakes;
 mod hosts;
 mod isolation;

@@ -123,6 +123,11 @@ impl<D: Directory> Workers for Remote<D> {
         }))
     }
 
+    fn adopt(&self, worker: &WorkerId) -> Option<(Lease<D>, Ending)> {
+        let lease = Lease { directory: self.directory.clone(), id: worker.clone() };
+        Some((lease, Ending::worker_lost()))
+    }
+
     async fn report(&self) -> Vec<WorkerStatus> {
         let ttl = self.config.ttl;
         self.directory.quietly(|view, now| {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flotilla_core::config::Config;
+use flotilla_core::ending::Ending;
 use flotilla_core::fleet::Fleet;
 use flotilla_core::launch_options::LaunchPolicy;
 use flotilla_core::metrics::Metrics;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::gateway::GatewayConfig;
 use crate::workers::{NotOpened, OrderFailed, Redirect};
 
 const LONG: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ mod checks;
 mod corpus;
 mod endings;
 mod frames;
+mod handover;
 mod heads;
 mod liveness;
 mod passing;

@@ -14,13 +14,13 @@ const PING: usize = 8;
 
 /// One direction: its frames, and in which pieces they are written and read.
 #[derive(Clone, Debug)]
-struct Traffic {
+pub(crate) struct Traffic {
     frames: Vec<(u8, usize)>,
     writes: Vec<usize>,
     reads: Vec<usize>,
 }
 
-fn traffic() -> impl Strategy<Value = Traffic> {
+pub(crate) fn traffic() -> impl Strategy<Value = Traffic> {
     let data = (
         prop::sample::select(vec![0x82u8, 0xC1]),
         prop_oneof![
@@ -90,8 +90,12 @@ fn without_ours(stream: &[u8], masked: bool) -> Vec<u8> {
     out
 }
 
-async fn exchange<C, U>(mut rig: crate::rig::Rig<C, U>, up: &Traffic, down: &Traffic, spare: (C, U))
-where
+pub(crate) async fn exchange<C, U>(
+    mut rig: crate::rig::Rig<C, U>,
+    up: &Traffic,
+    down: &Traffic,
+    spare: (C, U),
+) where
     C: AsyncRead + AsyncWrite + Unpin,
     U: AsyncRead + AsyncWrite + Unpin,
 {

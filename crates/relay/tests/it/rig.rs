@@ -22,6 +22,11 @@ pub(crate) struct Rig<C, U> {
 }
 
 impl<C, U> Rig<C, U> {
+    /// A relay that somebody else has started.
+    pub(crate) fn of(client: C, upstream: U, relay: JoinHandle<Outcome>) -> Self {
+        Self { client, upstream, counters: Arc::default(), end: None, relay }
+    }
+
     /// Asks the relay to end the session.
     pub(crate) fn end(&mut self, code: u16, text: impl Into<String>) {
         let end = self.end.take().expect("ended once");
