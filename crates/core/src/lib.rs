@@ -17,6 +17,7 @@ pub mod pool;
 pub mod queue;
 pub mod refusal;
 pub mod registry;
+pub mod rollout;
 pub mod status;
 pub mod ticket;
 pub mod turns;
