@@ -106,11 +106,15 @@ impl Member {
         self.down = if seen.serves() { None } else { self.down.or(Some(now)) };
     }
 
-    /// It counts as gone when it is not to be seen and its process has ended, and otherwise when it
-    /// has been missing for a while.
+    /// One that was told to stop is gone when its process has ended, any other when it has been
+    /// missing for a while.
     pub(super) fn is_gone(&self, patience: &Patience, now: Moment) -> bool {
         let missing = now.saturating_sub(self.last_seen);
-        !missing.is_zero() && (self.stopped || missing >= patience.settle)
+        let ended = match self.stop {
+            Some(_) => self.stopped,
+            None => missing >= patience.settle,
+        };
+        ended && !missing.is_zero()
     }
 
     pub(super) fn is_proved(&self) -> bool {
