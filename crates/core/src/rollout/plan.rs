@@ -35,8 +35,8 @@ pub struct Patience {
     pub stop: Duration,
     /// After this an order is given again that could not be delivered.
     pub retry: Duration,
-    /// How long one must be missing to be gone, and how long a roll looks before its first start:
-    /// one that was interrupted may have started something that is not to be seen yet.
+    /// How long one must be missing to be gone, and how long a roll looks before it begins: what one
+    /// that was interrupted has started or stopped is to be seen, or has ended, by then.
     pub settle: Duration,
 }
 

@@ -6,6 +6,7 @@ mod world;
 use std::time::Duration;
 
 use super::*;
+use crate::status::WorkerState;
 
 fn ms(n: u64) -> Moment {
     Duration::from_millis(n)
