@@ -304,7 +304,7 @@ fn meddle(world: &mut World, roll: &mut Rollout, plan: &Plan) {
     }
     if world.chance(world.ills.crash) && matches!(roll.stage(), Stage::Rolling | Stage::Paused) {
         let prefix = format!("new-{}-", world.now);
-        let slots_floor = roll.began.map(|_| roll.slots_floor());
+        let slots_floor = roll.began.map(|_| roll.slots_floor()).or(roll.plan.slots_floor);
         *roll = Rollout::new(Plan { prefix, slots_floor, ..plan.clone() }).unwrap();
         // What was on its way to others still comes; nobody listens to what they say.
         world.reports.clear();
