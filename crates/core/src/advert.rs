@@ -39,6 +39,9 @@ pub struct Advert {
     /// The version of Flotilla that it runs.
     #[serde(default)]
     pub release: String,
+    /// How often it says that it is there, in milliseconds.
+    #[serde(default)]
+    pub heartbeat_ms: u64,
     /// Sessions that it takes at one time.
     pub slots: usize,
     /// Slots that are taken.

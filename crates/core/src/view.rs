@@ -79,6 +79,16 @@ pub enum Notice {
     Unroutable(WorkerId, String),
     /// Nothing was heard of a worker for its TTL.
     Expired(WorkerId),
+    /// A worker says that it is there less often than this gateway expects: it will expire while
+    /// it is well.
+    Mistimed {
+        /// Which worker.
+        id: WorkerId,
+        /// How often it says so.
+        heartbeat: Duration,
+        /// How long that counts here.
+        ttl: Duration,
+    },
     /// Two live workers have one name: this one is not given sessions.
     Duplicate {
         /// The name.
@@ -126,6 +136,7 @@ impl View {
     pub fn heard(&mut self, advert: Advert, now: Moment) -> Heard {
         let id = advert.id.clone();
         let Some(known) = self.known.get_mut(&id) else {
+            self.check_timing(&advert);
             self.known.insert(id.clone(), Known::new(advert, now));
             self.index(&id);
             self.plan(&id, now);
@@ -143,6 +154,15 @@ impl View {
         let at = known.next_try.max(now);
         self.plan(&id, at);
         Heard::Contested
+    }
+
+    /// The rule between timings (heartbeat < TTL), where the two are set on different machines.
+    fn check_timing(&mut self, advert: &Advert) {
+        let heartbeat = Duration::from_millis(advert.heartbeat_ms);
+        let ttl = self.patience.ttl;
+        if heartbeat >= ttl {
+            self.notices.push(Notice::Mistimed { id: advert.id.clone(), heartbeat, ttl });
+        }
     }
 
     /// Takes in what a worker said itself, in an answer to us.

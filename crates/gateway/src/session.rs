@@ -271,7 +271,7 @@ async fn wait_and_open<R: Registry, W: Workers>(
         gateway.metrics.queue.wait.observe((served.0, result), stay.waited());
         gateway.metrics.connect.phase.observe(ConnectPhase::Queue, began.elapsed());
         match open(gateway, id, &head, demand, permit?).await? {
-            Tried::Opened(worker, opened) => return Ok((worker, opened)),
+            Tried::Opened(worker, opened) => return Ok((worker, *opened)),
             Tried::Gone => {}
             Tried::Failed(why) => last_failure = Some(why),
         }
@@ -280,7 +280,7 @@ async fn wait_and_open<R: Registry, W: Workers>(
 
 /// What became of one try.
 enum Tried<L> {
-    Opened(String, Opened<L>),
+    Opened(String, Box<Opened<L>>),
     /// The slot was gone.
     Gone,
     /// The worker could not take it; another may.
@@ -310,7 +310,7 @@ async fn open<R: Registry, W: Workers>(
         Ok(opened) => {
             phase.observe(ConnectPhase::Claim, opened.granted_after);
             phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(opened.granted_after));
-            Ok(Tried::Opened(worker.to_string(), opened))
+            Ok(Tried::Opened(worker.to_string(), Box::new(opened)))
         }
         Err(OpenError::Busy) => Ok(Tried::Gone),
         Err(OpenError::Elsewhere(why)) => Ok(Tried::Failed(why)),

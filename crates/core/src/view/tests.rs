@@ -1,3 +1,5 @@
+//! What a view believes, and when.
+
 use super::*;
 use crate::browser::BrowserKind;
 use crate::status::WorkerState;
@@ -196,4 +198,14 @@ fn a_worker_that_cannot_launch_is_passed_over_for_a_while_if_there_is_another() 
     assert_eq!(free(&view), 5);
     view.tick(secs(5));
     assert_eq!(free(&view), 10);
+}
+
+#[test]
+fn a_worker_whose_heartbeat_is_too_slow_for_this_gateway_is_told_of() {
+    let mut view = view();
+    view.heard(Advert { heartbeat_ms: 60_000, ..advert("one", 1) }, secs(0));
+    let told = Notice::Mistimed { id: id(), heartbeat: secs(60), ttl: TTL };
+    assert_eq!(view.take_notices(), [told]);
+    view.heard(Advert { heartbeat_ms: 60_000, ..advert("one", 2) }, secs(1));
+    assert_eq!(view.take_notices(), [], "once");
 }

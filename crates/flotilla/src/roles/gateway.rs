@@ -134,6 +134,13 @@ fn found(metrics: &Fleet, notice: Notice) {
             metrics.expired.inc(());
             tracing::warn!(%worker, "a worker was not heard of for its TTL: no sessions are sent there");
         }
+        Notice::Mistimed { id, heartbeat, ttl } => {
+            tracing::error!(
+                worker = %id, heartbeat_seconds = heartbeat.as_secs_f64(), ttl_seconds = ttl.as_secs_f64(),
+                "a worker's HEARTBEAT_INTERVAL is not shorter than this gateway's REDIS_KEY_TTL: it \
+                 will count as gone while it is well. Raise REDIS_KEY_TTL on the gateways first"
+            );
+        }
         Notice::Duplicate { id, holder, rejected } => {
             metrics.duplicates.inc(());
             tracing::error!(

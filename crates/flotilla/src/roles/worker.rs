@@ -10,6 +10,7 @@ use flotilla_core::config::{Config, Loaded};
 use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::status::WorkerState;
+use flotilla_core::ticket::millis;
 use flotilla_core::{Advert, Instance};
 use flotilla_registry::redis::{
     Announcement, Announcer, RedisAddress, WorkerCommand, local_address_towards,
@@ -211,6 +212,7 @@ fn identity(config: &Config, worker: &WorkerConfig, endpoint: String) -> anyhow:
         endpoint,
         public: config.fleet.public_endpoint.clone(),
         release: worker.release.clone(),
+        heartbeat_ms: millis(config.timing.heartbeat_interval),
         slots: worker.limits.slots,
         starting: true,
         serves: worker.serves.clone(),

@@ -21,7 +21,7 @@ pub(super) async fn text(peer: &mut TcpStream, status: u16, code: &str, words: &
 /// Answers with this head and body, and closes.
 pub(super) async fn finish(peer: &mut TcpStream, mut head: ResponseHead, kind: &str, body: &str) {
     head.headers.set("Content-Type", kind);
-    head.headers.set("Content-Length", &body.len().to_string());
+    head.headers.set("Content-Length", body.len().to_string());
     head.headers.set("Connection", "close");
     let bytes = [head.to_bytes().as_slice(), body.as_bytes()].concat();
     if peer.write_all(&bytes).await.is_err() || peer.shutdown().await.is_err() {

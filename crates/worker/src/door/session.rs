@@ -79,7 +79,7 @@ async fn open(
 /// Tells the gateway that the session is admitted.
 async fn processing(door: &Inner, peer: &mut TcpStream) -> std::io::Result<()> {
     let mut head = ResponseHead::new(102, answer::reason(102));
-    head.headers.set(wire::ADVERT_HEADER, &door.advert());
+    head.headers.set(wire::ADVERT_HEADER, door.advert());
     peer.write_all(&head.to_bytes()).await
 }
 
@@ -112,9 +112,9 @@ async fn refuse(door: &Inner, peer: &mut TcpStream, error: &OpenError) {
     };
     let mut head = ResponseHead::new(status, answer::reason(status));
     head.headers.set(wire::REFUSAL_HEADER, code);
-    head.headers.set(wire::ADVERT_HEADER, &door.advert());
+    head.headers.set(wire::ADVERT_HEADER, door.advert());
     if let Some(wait) = wait {
-        head.headers.set("Retry-After", &format!("{:.0}", wait.as_secs_f64().ceil().max(1.0)));
+        head.headers.set("Retry-After", format!("{:.0}", wait.as_secs_f64().ceil().max(1.0)));
     }
     answer::finish(peer, head, answer::PLAIN, &format!("{words}\n")).await;
 }

@@ -1,3 +1,5 @@
+//! Addresses that are read, and those that are refused.
+
 use super::*;
 
 fn read(url: &str) -> Result<RedisAddress, InvalidAddress> {
