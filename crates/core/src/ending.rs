@@ -54,6 +54,12 @@ impl EndCause {
 
 /// The close code of an operator's end: private use (RFC 6455, section 7.4.2).
 const OPERATOR: u16 = 4000;
+const BY_OPERATOR: &str = "Flotilla: an operator ended this session";
+
+/// The longest reason of a close frame, in bytes (RFC 6455, section 5.5).
+const LONGEST: usize = 123;
+/// The longest words of an operator that reach the client whole, in bytes.
+pub const LONGEST_WHY: usize = LONGEST - BY_OPERATOR.len() - ": ".len();
 
 /// An end that the grid brings about: the cause, and the close frame that tells the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,12 +106,15 @@ impl Ending {
         }
     }
 
-    /// An operator ended it, and said why.
+    /// An operator ended it, and said why. What is beyond [`LONGEST_WHY`] bytes is cut.
     pub fn operator(why: &str) -> Self {
-        let why: String = why.chars().filter(|c| !c.is_control()).take(60).collect();
+        let mut why: String = why.chars().filter(|c| !c.is_control()).collect();
+        while why.len() > LONGEST_WHY {
+            why.pop();
+        }
         let reason = match why.is_empty() {
-            true => "Flotilla: an operator ended this session".to_owned(),
-            false => format!("Flotilla: an operator ended this session: {why}"),
+            true => BY_OPERATOR.to_owned(),
+            false => format!("{BY_OPERATOR}: {why}"),
         };
         Self { cause: EndCause::Operator, code: OPERATOR, reason }
     }
@@ -148,11 +157,12 @@ mod tests {
             Ending::browser_died("browser", "exited with code 1"),
             Ending::drained(),
             Ending::operator("too \u{1b}[31mlong"),
+            Ending::operator(&"é".repeat(LONGEST)),
             Ending::too_long(std::time::Duration::from_secs(5)),
         ];
         for ending in endings {
             assert_eq!(Ending::cause_of(ending.code, &ending.reason), Some(ending.cause));
-            assert!(ending.reason.len() <= 123, "RFC 6455, section 5.5");
+            assert!(ending.reason.len() <= LONGEST);
             assert!(!ending.reason.contains('\u{1b}'));
         }
         assert_eq!(Ending::cause_of(1001, "Browser closed"), None);

@@ -24,8 +24,12 @@ pub enum Purpose {
     Advert,
     /// That the one who answers is the worker that was meant.
     Proof,
-    /// What an operator wants done.
+    /// What an operator wants a worker to do.
     Order,
+    /// What became of that.
+    Outcome,
+    /// A request of an operator to a gateway.
+    Call,
     /// A worker's last word.
     Goodbye,
 }
@@ -37,6 +41,8 @@ impl Purpose {
             Self::Advert => b"flotilla advert 1\0",
             Self::Proof => b"flotilla proof 1\0",
             Self::Order => b"flotilla order 1\0",
+            Self::Outcome => b"flotilla outcome 1\0",
+            Self::Call => b"flotilla call 1\0",
             Self::Goodbye => b"flotilla goodbye 1\0",
         }
     }

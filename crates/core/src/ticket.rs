@@ -4,13 +4,13 @@
 //! wall clock that jumps nor a restart can make an old one good again. The worker remembers every
 //! ticket that it has seen for as long as it could come again.
 
-use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Instance, SessionId, WorkerId};
 use crate::keyring::{Keyring, Purpose};
+use crate::once::Once;
 use crate::pool::Demand;
 
 /// The longest that a ticket may be good for. What a worker must remember is bounded by it.
@@ -129,17 +129,13 @@ impl Ticket {
 pub struct Gate {
     worker: WorkerId,
     instance: Instance,
-    used: HashSet<Key>,
-    /// The same by when they can be forgotten.
-    forget: BTreeSet<(u64, Key)>,
+    used: Once<(SessionId, u64)>,
 }
-
-type Key = (SessionId, u64);
 
 impl Gate {
     /// The gate of this life of this worker.
     pub fn new(worker: WorkerId, instance: Instance) -> Self {
-        Self { worker, instance, used: HashSet::new(), forget: BTreeSet::new() }
+        Self { worker, instance, used: Once::new() }
     }
 
     /// Takes a ticket, once.
@@ -161,34 +157,22 @@ impl Gate {
             return Err(TicketError::WrongRoute);
         }
         let now = millis(uptime);
-        self.forget(now);
+        self.used.forget(now);
         if ticket.expires <= now {
             return Err(TicketError::Expired);
         }
         if ticket.expires - now > millis(LONGEST) {
             return Err(TicketError::TooLong);
         }
-        let key = (ticket.session.clone(), ticket.nonce);
-        if !self.used.insert(key.clone()) {
-            return Err(TicketError::Replayed);
+        match self.used.first((ticket.session.clone(), ticket.nonce), ticket.expires) {
+            true => Ok(ticket),
+            false => Err(TicketError::Replayed),
         }
-        self.forget.insert((ticket.expires, key));
-        Ok(ticket)
     }
 
     /// Tickets that are remembered.
     pub fn remembered(&self) -> usize {
         self.used.len()
-    }
-
-    fn forget(&mut self, now: u64) {
-        while let Some((expires, key)) = self.forget.first().cloned() {
-            if expires > now {
-                return;
-            }
-            self.forget.remove(&(expires, key.clone()));
-            self.used.remove(&key);
-        }
     }
 }
 

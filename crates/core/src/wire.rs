@@ -15,3 +15,5 @@ pub const ADVERT_HEADER: &str = "x-flotilla-advert";
 pub const REFUSAL_HEADER: &str = "x-flotilla-refusal";
 /// On a worker's answers: how long admission and the browser took, in microseconds.
 pub const GRANTED_HEADER: &str = "x-flotilla-granted";
+/// On a worker's answer to an order: the answer's signature.
+pub const OUTCOME_HEADER: &str = "x-flotilla-outcome";

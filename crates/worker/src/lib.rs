@@ -5,9 +5,11 @@ pub mod driver;
 pub mod provision;
 
 mod memory;
+mod orders;
 mod report;
 mod session;
 mod supervisor;
 
+pub use orders::Leave;
 pub use session::{Lease, OpenError, Opened, Worker};
 pub use supervisor::{AdmitError, Observer, WorkerConfig};

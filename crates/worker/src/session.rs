@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+
+use crate::orders::Leave;
 
 use crate::supervisor::{AdmitError, Command, Granted, Observer, Supervisor, WorkerConfig};
 
@@ -36,6 +38,7 @@ const NOT_FORWARDED: [&str; 7] = [
 #[derive(Clone, Debug)]
 pub struct Worker {
     commands: mpsc::UnboundedSender<Command>,
+    pub(crate) leaving: watch::Sender<Option<Leave>>,
 }
 
 /// Holds one session's slot. Dropping it says that the session is over; the slot is free when
@@ -92,7 +95,7 @@ impl Worker {
         let (commands, inbox) = mpsc::unbounded_channel();
         let supervisor = Supervisor::new(config, launcher, publish, observer, commands.downgrade());
         tokio::spawn(supervisor.run(inbox, events));
-        Self { commands }
+        Self { commands, leaving: watch::Sender::new(None) }
     }
 
     /// Admits a session, waits for its browser and passes the client's handshake on to it.
@@ -136,9 +139,12 @@ impl Worker {
         answer.await.ok()
     }
 
-    /// Admits sessions again after [`Worker::drain`].
-    pub fn undrain(&self) {
-        self.send(Command::Undrain);
+    /// Admits sessions again after [`Worker::drain`]; `false` when it is leaving, or has stopped.
+    /// It begins at once, whether or not the future is awaited.
+    pub fn undrain(&self) -> impl Future<Output = bool> + Send + use<> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Undrain(reply));
+        async { answer.await.unwrap_or(false) }
     }
 
     /// Ends one session with these words; `false` when there is no such live session.
@@ -151,8 +157,17 @@ impl Worker {
     /// Admits nobody from now on: at once, whether or not the future is awaited. It resolves when
     /// the last session has left and the last browser is gone.
     pub fn drain(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.drain_by(Command::Drain)
+    }
+
+    /// As [`Worker::drain`], for good: it never admits anybody again.
+    pub fn leave(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.drain_by(Command::Leave)
+    }
+
+    fn drain_by(&self, command: Command) -> impl Future<Output = ()> + Send + use<> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Drain);
+        self.send(command);
         self.send(Command::Drained(reply));
         // A worker that has stopped has nothing left either.
         async { drop(answer.await) }
@@ -214,4 +229,4 @@ impl OpenError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -52,6 +52,9 @@ pub enum AdmitError {
     /// Its browser did not come up.
     #[error("{0}")]
     LaunchFailed(String),
+    /// It was ended before it had begun.
+    #[error("{}", .0.reason)]
+    Ended(Ending),
     /// The worker has stopped.
     #[error("the worker has stopped")]
     Stopped,
@@ -84,7 +87,8 @@ pub(crate) enum Command {
     Inspect(oneshot::Sender<WorkerStatus>),
     Sessions(oneshot::Sender<Vec<SessionStatus>>),
     Drain,
-    Undrain,
+    Leave,
+    Undrain(oneshot::Sender<bool>),
     End(SessionId, Ending, oneshot::Sender<bool>),
     Drained(oneshot::Sender<()>),
     EndAll(Ending),
@@ -203,7 +207,10 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
                 let _ = reply.send(report::sessions(&self.config, &self.pool, now));
             }
             Command::Drain => self.pool.drain(now),
-            Command::Undrain => self.pool.undrain(now),
+            Command::Leave => self.pool.leave(now),
+            Command::Undrain(reply) => {
+                let _ = reply.send(self.pool.undrain(now));
+            }
             Command::End(session, ending, reply) => {
                 let _ = reply.send(self.pool.end(&session, &ending));
             }
@@ -303,11 +310,7 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
                     let _ = reply.send(Err(AdmitError::LaunchFailed(why)));
                 }
             }
-            Effect::End { session, ending } => {
-                if let Some(told) = self.endings.remove(&session) {
-                    let _ = told.send(ending);
-                }
-            }
+            Effect::End { session, ending } => self.end(&session, ending),
             Effect::Gone { kind, reason } => self.observer.browser_gone(kind, reason),
         }
     }
@@ -337,6 +340,15 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
         self.endings.insert(session, told);
         // When nobody waits any more, the session's lease says so right after.
         let _ = reply.send(Ok(Granted { browser, endpoint, ending }));
+    }
+
+    /// Tells whoever holds the session that it is over, or that it never begins.
+    fn end(&mut self, session: &SessionId, ending: Ending) {
+        if let Some(told) = self.endings.remove(session) {
+            let _ = told.send(ending);
+        } else if let Some(reply) = self.asking.remove(session) {
+            let _ = reply.send(Err(AdmitError::Ended(ending)));
+        }
     }
 
     fn measure(&self) {

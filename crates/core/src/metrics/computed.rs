@@ -49,6 +49,24 @@ const WORKERS: Metric = gauge(
     &["browser", "version", "state"],
     "Workers that serve a browser and version, by state.",
 );
+const HEARTBEAT: Metric = gauge(
+    "Workers",
+    "flotilla_worker_heartbeat_age_seconds",
+    &[],
+    "How long ago the worker was last heard of that has been silent for longest; 0 without workers.",
+);
+const SESSION_AGE: Metric = gauge(
+    "Sessions",
+    "flotilla_session_oldest_age_seconds",
+    &[],
+    "How long the oldest session has lasted; 0 when there is none.",
+);
+const REGISTRY: Metric = gauge(
+    "Fleet",
+    "flotilla_registry_reachable",
+    &[],
+    "Whether the registry could be reached the last time: 1 or 0.",
+);
 const BROWSERS: Metric = gauge(
     "Browsers",
     "flotilla_browsers",
@@ -88,8 +106,22 @@ const VIOLATIONS: Metric = gauge(
 
 /// Every gauge that is computed here.
 pub(super) const METRICS: &[Metric] = &[
-    ACTIVE, PENDING, SLOTS, DEPTH, LIMIT, OLDEST, WORKERS, BROWSERS, LIFETIME, MEMORY, BUILD,
-    CONFIG, VIOLATIONS,
+    ACTIVE,
+    PENDING,
+    SLOTS,
+    SESSION_AGE,
+    DEPTH,
+    LIMIT,
+    OLDEST,
+    WORKERS,
+    HEARTBEAT,
+    REGISTRY,
+    BROWSERS,
+    LIFETIME,
+    MEMORY,
+    BUILD,
+    CONFIG,
+    VIOLATIONS,
 ];
 
 /// What stays the same while the grid runs.
@@ -164,6 +196,11 @@ fn slots(status: &Status, out: &mut Text) {
     for (state, slots) in rest {
         out.sample(&SLOTS, "", &["any", "any", state], f64::from(slots));
     }
+    number(&SESSION_AGE, greatest(status.sessions.iter().map(|s| s.age_seconds)), out);
+}
+
+fn greatest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, f64::max)
 }
 
 fn queue(status: &Status, out: &mut Text) {
@@ -184,18 +221,28 @@ fn worker_state(worker: &WorkerStatus) -> WorkerState {
     }
 }
 
+/// One that is out of reach serves nothing just now, and is counted for what it served.
 fn workers(status: &Status, out: &mut Text) {
-    out.head(&WORKERS);
+    let mut numbers: BTreeMap<_, [u32; WorkerState::ALL.len()]> = BTreeMap::new();
     for pool in &status.pools {
-        let version = pool.version.to_string();
-        let serves = |w: &&WorkerStatus| w.serves.contains(&(pool.browser, pool.version));
-        for state in WorkerState::ALL {
-            let serving = status.workers.iter().filter(serves);
-            let number = serving.filter(|w| worker_state(w) == state).count();
-            let labels = [pool.browser.as_str(), &version, state.as_str()];
-            out.sample(&WORKERS, "", &labels, number as f64);
+        numbers.entry((pool.browser, pool.version)).or_default();
+    }
+    for worker in &status.workers {
+        let state = worker_state(worker);
+        let place = WorkerState::ALL.iter().position(|s| *s == state).unwrap_or_default();
+        for served in &worker.serves {
+            numbers.entry(*served).or_default()[place] += 1;
         }
     }
+    out.head(&WORKERS);
+    for ((browser, version), numbers) in numbers {
+        for (state, number) in WorkerState::ALL.into_iter().zip(numbers) {
+            let labels = [browser.as_str(), &version.to_string(), state.as_str()];
+            out.sample(&WORKERS, "", &labels, f64::from(number));
+        }
+    }
+    number(&HEARTBEAT, greatest(status.workers.iter().map(|w| w.heartbeat_age_seconds)), out);
+    number(&REGISTRY, f64::from(u8::from(status.registry.reachable)), out);
 }
 
 const BROWSER_STATES: [BrowserState; 5] = [

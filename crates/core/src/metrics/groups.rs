@@ -1,15 +1,18 @@
 //! The metrics that are counted as things happen, by what they are about.
 
 use crate::browser::BrowserKind;
+use crate::call::CallError;
 use crate::ending::EndCause;
+use crate::order::OrderError;
 use crate::pool::ExitReason;
 use crate::ticket::TicketError;
 
 use super::instrument::{Counter, Gauge, Histogram, Stopwatch};
 use super::metric::metrics;
 use super::words::{
-    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool,
-    QueueResult, Route, RouteClass, StartResult, StatusCode, StoreOperation, WorkerExit,
+    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method,
+    OperatorAction, OperatorResult, Pool, QueueResult, Route, RouteClass, StartResult, StatusCode,
+    StoreOperation, WorkerExit,
 };
 
 /// From a loopback round trip to a client's patience.
@@ -105,6 +108,16 @@ metrics! {
 }
 
 metrics! {
+    /// What operators want.
+    Operators, "Operators" {
+        /// Requests of operators that were carried out or refused, by what was asked for.
+        calls: Counter<(OperatorAction, OperatorResult)> = "flotilla_operator_requests_total";
+        /// Requests that were not answered because nothing vouched for who sent them, by reason.
+        refused: Counter<CallError> = "flotilla_auth_failures_total";
+    }
+}
+
+metrics! {
     /// Several processes as one grid.
     Fleet, "Fleet" {
         /// Workers that proved themselves to this gateway, for the first time or again.
@@ -119,6 +132,8 @@ metrics! {
         rejected: Counter<AdvertFault> = "flotilla_registry_rejected_total";
         /// Tickets that this worker did not take, by reason.
         tickets: Counter<TicketError> = "flotilla_tickets_refused_total";
+        /// Orders that this worker did not take, by reason.
+        orders: Counter<OrderError> = "flotilla_orders_refused_total";
         /// How long the registry took to answer, by operation.
         operation: Histogram<StoreOperation> = "flotilla_store_op_seconds", buckets FAST;
         /// Operations of the registry that failed.

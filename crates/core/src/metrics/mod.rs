@@ -16,16 +16,16 @@ mod text;
 mod words;
 
 pub use docs::markdown;
-pub use groups::{Browsers, Connect, Fleet, Http, Queue, Relay, Sessions};
+pub use groups::{Browsers, Connect, Fleet, Http, Operators, Queue, Relay, Sessions};
 pub use instrument::{Counter, Gauge, GaugeGuard, Histogram, Stopwatch};
 pub use label::{Label, LabelSet};
 pub use metric::{Metric, Type};
 pub use probe::{Probe, Probed};
 pub use process::{ProcFiles, Process};
 pub use words::{
-    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method, Pool,
-    ProbePhase, ProbeResult, QueueResult, Route, RouteClass, StartResult, StatusCode,
-    StoreOperation, WorkerExit,
+    AdvertFault, CloseCode, ClosedBy, ConnectPhase, Direction, LaunchFailure, Method,
+    OperatorAction, OperatorResult, Pool, ProbePhase, ProbeResult, QueueResult, Route, RouteClass,
+    StartResult, StatusCode, StoreOperation, WorkerExit,
 };
 
 use crate::config::Config;
@@ -51,6 +51,8 @@ pub struct Metrics {
     pub browsers: Browsers,
     /// Several processes as one grid.
     pub fleet: Fleet,
+    /// What operators want.
+    pub operators: Operators,
     /// What the health check's own sessions found.
     pub probe: Probe,
     about: About,
@@ -67,6 +69,7 @@ impl Metrics {
             relay: Relay::new(),
             browsers: Browsers::new(),
             fleet: Fleet::new(),
+            operators: Operators::new(),
             probe: Probe::new(),
             about: About::new(config, config_hash),
         }
@@ -82,6 +85,7 @@ impl Metrics {
         self.relay.render(&mut out);
         self.browsers.render(&mut out);
         self.fleet.render(&mut out);
+        self.operators.render(&mut out);
         self.probe.render(&mut out);
         computed::render(status, &self.about, process, &mut out);
         out.finish()
@@ -108,6 +112,7 @@ pub fn metrics() -> impl Iterator<Item = &'static Metric> + Clone {
         Relay::METRICS,
         Browsers::METRICS,
         Fleet::METRICS,
+        Operators::METRICS,
         Probe::METRICS,
         computed::METRICS,
         process::METRICS,

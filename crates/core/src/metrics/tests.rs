@@ -18,7 +18,9 @@ fn status() -> Status {
                  {"browser":"firefox","version":"1.64","used":0,"queued":0}],
         "workers":[{"id":"w","state":"available","slots":5,"used":3,"sessions_served":1,
           "started_at":1,"serves":[["chromium","1.65"],["firefox","1.64"]],"browsers":[{"id":"b","browser":"chromium","version":"1.65","pid":1,
-          "state":"serving","sessions":2,"served":2,"age_seconds":1,"memory_bytes":1000}]}],
+          "state":"serving","sessions":2,"served":2,"age_seconds":1,"memory_bytes":1000}]},
+          {"id":"v","state":"dead","slots":5,"used":0,"sessions_served":1,"started_at":1,
+          "heartbeat_age_seconds":61.5,"serves":[["chromium","1.62"]]}],
         "sessions":[]}"#,
     )
     .unwrap()
@@ -151,6 +153,11 @@ fn what_is_the_case_comes_from_the_status() {
         "flotilla_queue_limit 100",
         "flotilla_queue_oldest_age_seconds 0.5",
         r#"flotilla_workers{browser="firefox",version="1.64",state="available"} 1"#,
+        r#"flotilla_workers{browser="chromium",version="1.62",state="dead"} 1"#,
+        r#"flotilla_workers{browser="chromium",version="1.65",state="dead"} 0"#,
+        "flotilla_worker_heartbeat_age_seconds 61.5",
+        "flotilla_session_oldest_age_seconds 0",
+        "flotilla_registry_reachable 1",
         r#"flotilla_browsers{browser="chromium",version="1.65",state="serving"} 1"#,
         r#"flotilla_worker_memory_bytes{kind="rss"} 1000"#,
         r#"flotilla_worker_memory_bytes{kind="limit"} 2147483648"#,
@@ -237,6 +244,7 @@ fn requests_and_refusals_are_sorted_by_what_they_are() {
     assert_eq!(Route::of("/"), Route::Home);
     assert_eq!(Route::of("connect"), Route::Other);
     assert_eq!(Route::of("/healthz/"), Route::Healthz);
+    assert_eq!(Route::of("/v1/workers/w/drain"), Route::Operator);
     assert_eq!(StartResult::from(&Refusal::draining()), StartResult::Maintenance);
     assert_eq!(StartResult::from(&Refusal::queue_full(1, 1)), StartResult::NoCapacity);
     assert_eq!(StartResult::from(&Refusal::bad_request("x")), StartResult::ClientError);

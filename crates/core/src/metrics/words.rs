@@ -2,8 +2,10 @@
 
 use crate::advert::InvalidAdvert;
 use crate::browser::BrowserKind;
+use crate::call::CallError;
 use crate::ending::EndCause;
 use crate::launcher::LaunchError;
+use crate::order::OrderError;
 use crate::pool::ExitReason;
 use crate::refusal::Refusal;
 use crate::ticket::TicketError;
@@ -14,6 +16,8 @@ label_of!(BrowserKind = "browser");
 label_of!(EndCause = "cause");
 label_of!(ExitReason = "reason");
 label_of!(TicketError = "reason");
+label_of!(OrderError = "reason");
+label_of!(CallError = "reason");
 
 label! {
     /// What became of a client that wanted a session.
@@ -236,6 +240,36 @@ label! {
 }
 
 label! {
+    /// What an operator asked for.
+    OperatorAction = "action" {
+        /// The workers.
+        Workers = "workers",
+        /// The sessions.
+        Sessions = "sessions",
+        /// That a worker takes no new sessions.
+        Drain = "drain",
+        /// That it takes sessions again.
+        Undrain = "undrain",
+        /// That a worker ends.
+        Shutdown = "shutdown",
+        /// That a session ends.
+        End = "end",
+    }
+}
+
+label! {
+    /// What became of it.
+    OperatorResult = "result" {
+        /// It is so.
+        Done = "done",
+        /// It makes no sense, or there is no such worker or session.
+        Refused = "refused",
+        /// A worker did not answer.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// What an HTTP request asks to be done.
     Method = "method" {
         /// GET.
@@ -272,6 +306,8 @@ label! {
         Readyz = "/readyz",
         /// What the grid says about itself.
         Status = "/status.json",
+        /// What operators ask for.
+        Operator = "/v1/",
         /// Anything else.
         Other = "other",
     }
@@ -286,6 +322,9 @@ impl Route {
         };
         if path.ends_with("/json") || path.ends_with("/json/version") {
             return Self::Json;
+        }
+        if path.starts_with(Self::Operator.value()) {
+            return Self::Operator;
         }
         let named = &Self::ALL[1..Self::ALL.len() - 1];
         named.iter().copied().find(|route| route.value() == path).unwrap_or(Self::Other)
@@ -337,6 +376,8 @@ statuses! {
     S404 = 404 "404",
     S405 = 405 "405",
     S408 = 408 "408",
+    S409 = 409 "409",
+    S413 = 413 "413",
     S426 = 426 "426",
     S428 = 428 "428",
     S429 = 429 "429",

@@ -222,6 +222,8 @@ pub struct Pool {
     /// What was kept ready when a drain began, for when it is called off.
     kept_before: Option<(BrowserKind, PlaywrightVersion, Tenant)>,
     draining: bool,
+    /// True when the drain cannot be called off any more.
+    leaving: bool,
     launched_ever: u64,
     admitted_ever: BTreeMap<BrowserKind, u64>,
     effects: Vec<Effect>,
@@ -248,6 +250,7 @@ impl Pool {
             kept: None,
             kept_before: None,
             draining: false,
+            leaving: false,
             launched_ever: 0,
             admitted_ever: BTreeMap::new(),
             effects: Vec::new(),
@@ -356,13 +359,23 @@ impl Pool {
         self.tick(now);
     }
 
-    /// Admits sessions again.
-    pub fn undrain(&mut self, now: Moment) {
+    /// As [`Pool::drain`], for a worker that will end: it cannot be called off any more.
+    pub fn leave(&mut self, now: Moment) {
+        self.leaving = true;
+        self.drain(now);
+    }
+
+    /// Admits sessions again; `false` for a worker that is leaving, which never does.
+    pub fn undrain(&mut self, now: Moment) -> bool {
+        if self.leaving {
+            return false;
+        }
         self.draining = false;
         match self.kept_before.take() {
             Some((kind, version, tenant)) => self.keep_ready(kind, version, &tenant, now),
             None => self.tick(now),
         }
+        true
     }
 
     /// Ends every session that is left, each with these words.

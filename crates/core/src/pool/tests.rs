@@ -229,6 +229,21 @@ fn a_drain_admits_nobody_and_ends_when_the_last_session_has_left() {
 }
 
 #[test]
+fn a_drain_can_be_called_off_unless_the_worker_leaves() {
+    let mut pool = Pool::new(limits());
+    pool.keep_ready(KIND, V, "a", secs(0));
+    settle(&mut pool, secs(0));
+    pool.drain(secs(1));
+    assert!(pool.undrain(secs(2)));
+    settle(&mut pool, secs(2));
+    admit(&mut pool, "1", &shared("a"), secs(3));
+    pool.leave(secs(4));
+    assert!(!pool.undrain(secs(5)), "a worker that leaves never comes back");
+    assert_eq!(pool.admit(session(2), &shared("a"), secs(5)), Err(NotAdmitted::Draining));
+    assert_eq!(pool.used(), 1, "who is there stays");
+}
+
+#[test]
 fn contexts_that_will_not_go_cost_their_browser_not_the_slot() {
     let mut pool = Pool::new(limits());
     let browser = admit(&mut pool, "1", &shared("a"), secs(0));

@@ -105,7 +105,7 @@ impl<D: Directory> Remote<D> {
                 OpenError::BackingOff { wait, why: words }
             }
             "launch_failed" => OpenError::LaunchFailed(words),
-            "browser_refused" => OpenError::Refused { status: head.status, body: words },
+            "browser_refused" | "ended" => OpenError::Refused { status: head.status, body: words },
             _ => self.failed(target, &format!("it answered {}: {words}", head.status)),
         }
     }

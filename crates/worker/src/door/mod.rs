@@ -1,11 +1,15 @@
 //! The worker's own listener: where gateways, and clients that were sent here, bring sessions.
 //!
-//! Nobody gets in without a ticket; see `flotilla_core::ticket`.
+//! Nobody gets in without a ticket, and nobody gives orders whom the fleet's secret does not vouch
+//! for; see `flotilla_core::ticket` and `flotilla_core::order`.
 
 mod answer;
 mod hello;
+mod order;
 mod pages;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +19,7 @@ use flotilla_core::Advert;
 use flotilla_core::board::Board;
 use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::{Metrics, Process};
+use flotilla_core::order::{Desk, Order, OrderError};
 use flotilla_core::ticket::{Gate, Route, Ticket, TicketError};
 use flotilla_core::wire;
 use flotilla_relay::head::{HeadError, read_request_head};
@@ -42,6 +47,8 @@ pub struct DoorConfig {
 pub trait DoorObserver: Send + Sync + 'static {
     /// A ticket was not taken.
     fn ticket_refused(&self, error: TicketError);
+    /// An order was not taken.
+    fn order_refused(&self, error: OrderError);
 }
 
 /// A worker's listener. Clones are the same door.
@@ -56,8 +63,9 @@ pub(crate) struct Inner {
     metrics: Arc<Metrics>,
     observer: Arc<dyn DoorObserver>,
     started: Instant,
-    // A std mutex: held for a look, never across an await.
+    // Std mutexes: held for a look, never across an await.
     gate: Mutex<Gate>,
+    desk: Mutex<Desk>,
 }
 
 impl Door {
@@ -72,8 +80,19 @@ impl Door {
         observer: Arc<dyn DoorObserver>,
     ) -> Self {
         let Advert { id, instance, .. } = board.read(Duration::ZERO);
-        let gate = Mutex::new(Gate::new(id, instance));
-        Self(Arc::new(Inner { worker, config, keyring, board, metrics, observer, started, gate }))
+        let gate = Mutex::new(Gate::new(id.clone(), instance.clone()));
+        let desk = Mutex::new(Desk::new(id, instance));
+        Self(Arc::new(Inner {
+            worker,
+            config,
+            keyring,
+            board,
+            metrics,
+            observer,
+            started,
+            gate,
+            desk,
+        }))
     }
 
     /// Serves everybody who connects, until the future is dropped. Sessions that have begun go on
@@ -118,6 +137,15 @@ impl Inner {
         taken.inspect_err(|error| self.observer.ticket_refused(*error))
     }
 
+    /// Takes an order, once.
+    pub(crate) fn take_order(&self, text: &str) -> Result<Order, OrderError> {
+        let uptime = self.started.elapsed();
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = desk.take(&self.keyring.get(), text, uptime);
+        drop(desk);
+        taken.inspect_err(|error| self.observer.order_refused(*error))
+    }
+
     pub(crate) fn relay_options(&self) -> RelayOptions {
         RelayOptions {
             ping_interval: self.config.ping_interval,
@@ -155,6 +183,9 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
     let path = head.path().to_owned();
     if let Some(ticket) = path.strip_prefix(wire::SESSION_PATH) {
         return session::serve(door, peer, head, rest, ticket).await;
+    }
+    if let Some(text) = path.strip_prefix(wire::ORDER_PATH) {
+        return order::serve(door, &mut peer, &head.method, text).await;
     }
     if let Some(nonce) = path.strip_prefix(wire::HELLO_PATH) {
         return hello::answer(door, &mut peer, nonce).await;

@@ -100,6 +100,7 @@ async fn refuse(door: &Inner, peer: &mut TcpStream, error: &OpenError) {
         },
         OpenError::Admit(AdmitError::Stopped) => (503, "draining", None),
         OpenError::Admit(AdmitError::LaunchFailed(_)) => (502, "launch_failed", None),
+        OpenError::Admit(AdmitError::Ended(_)) => (503, "ended", None),
         OpenError::Refused { status, .. } => (*status, "browser_refused", None),
         OpenError::Unreachable(_) => (502, "browser_unreachable", None),
     };

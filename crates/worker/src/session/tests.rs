@@ -15,14 +15,16 @@ use tokio::task::JoinHandle;
 
 use super::*;
 
-const KIND: BrowserKind = BrowserKind::Chromium;
-const V: PlaywrightVersion = PlaywrightVersion { major: 1, minor: 65 };
+pub(crate) const KIND: BrowserKind = BrowserKind::Chromium;
+pub(crate) const V: PlaywrightVersion = PlaywrightVersion { major: 1, minor: 65 };
 
 /// Launches browsers that answer every handshake with `answer`, and count what they were asked.
-struct Fake {
+pub(crate) struct Fake {
     folder: std::path::PathBuf,
     answer: &'static str,
     fail: AtomicBool,
+    /// As long as this is true, launches take.
+    pub(crate) hold: watch::Sender<bool>,
     requests: Arc<Mutex<Vec<String>>>,
     running: Mutex<HashMap<BrowserId, JoinHandle<()>>>,
     released: Mutex<Vec<String>>,
@@ -31,6 +33,8 @@ struct Fake {
 
 impl Launcher for Fake {
     async fn launch(&self, spec: LaunchSpec) -> Result<Launched, LaunchError> {
+        let mut held = self.hold.subscribe();
+        held.wait_for(|held| !held).await.unwrap();
         if self.fail.load(Ordering::SeqCst) {
             return Err(LaunchError::Failed("no display".to_owned()));
         }
@@ -94,9 +98,18 @@ impl Observer for Quiet {
     fn browser_gone(&self, _: BrowserKind, _: ExitReason) {}
 }
 
-const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
+pub(crate) const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n";
 
 fn worker(answer: &'static str, slots: usize) -> (Worker, Arc<Fake>) {
+    publishing(answer, slots, |_| {})
+}
+
+/// A worker that is called `w`.
+pub(crate) fn publishing(
+    answer: &'static str,
+    slots: usize,
+    publish: impl Fn(Advert) + Send + 'static,
+) -> (Worker, Arc<Fake>) {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let name =
         format!("flotilla-fake-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
@@ -107,6 +120,7 @@ fn worker(answer: &'static str, slots: usize) -> (Worker, Arc<Fake>) {
         folder,
         answer,
         fail: AtomicBool::new(false),
+        hold: watch::Sender::new(false),
         requests: Arc::default(),
         running: Mutex::default(),
         released: Mutex::default(),
@@ -133,11 +147,11 @@ fn worker(answer: &'static str, slots: usize) -> (Worker, Arc<Fake>) {
         started_at: 0,
         release: String::new(),
     };
-    let worker = Worker::start(config, fake.clone(), told, |_| {}, Arc::new(Quiet));
+    let worker = Worker::start(config, fake.clone(), told, publish, Arc::new(Quiet));
     (worker, fake)
 }
 
-fn handshake() -> RequestHead {
+pub(crate) fn handshake() -> RequestHead {
     let bytes = b"GET /?token=hidden HTTP/1.1\r\nHost: grid:8080\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\
         Sec-WebSocket-Version: 13\r\nAuthorization: Bearer hidden\r\nCookie: hidden\r\n\
@@ -145,12 +159,16 @@ fn handshake() -> RequestHead {
     RequestHead::parse(bytes).unwrap().unwrap().0
 }
 
-async fn open(worker: &Worker, name: &str, sharing: Sharing) -> Result<Opened, OpenError> {
+pub(crate) async fn open(
+    worker: &Worker,
+    name: &str,
+    sharing: Sharing,
+) -> Result<Opened, OpenError> {
     let demand = Demand { kind: KIND, version: V, sharing };
     worker.open(SessionId(name.to_owned()), demand, handshake(), |_| {}).await
 }
 
-fn shared() -> Sharing {
+pub(crate) fn shared() -> Sharing {
     Sharing::Tenant("t".to_owned())
 }
 
@@ -158,7 +176,7 @@ async fn used(worker: &Worker) -> u32 {
     worker.inspect().await.unwrap().used
 }
 
-async fn until_used(worker: &Worker, slots: u32) {
+pub(crate) async fn until_used(worker: &Worker, slots: u32) {
     let reached = async {
         while used(worker).await != slots {
             tokio::task::yield_now().await;
