@@ -12,6 +12,7 @@ mod look;
 mod member;
 mod next;
 mod plan;
+mod platform;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -24,6 +25,7 @@ pub use failure::Failure;
 pub use member::{Life, Seen};
 use member::{Member, Probe};
 pub use plan::{InvalidPlan, Patience, Plan};
+pub use platform::{Ended, Platform};
 pub use words::{Action, Report, Stage, Standing};
 
 /// A new one that was started and has not been seen.

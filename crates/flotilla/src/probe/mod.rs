@@ -17,5 +17,5 @@ pub use check::{Failure, PhaseTiming, ProbeReport, check, millis};
 pub use endpoint::{Endpoint, InvalidEndpoint};
 pub use error::{Phase, ProbeError};
 pub use grid::{AskError, page, status};
-pub use http::{Answer, HttpError, get};
+pub use http::{Answer, HttpError, get, post};
 pub use session::{Context, Page, Session, Target};
