@@ -52,9 +52,10 @@ pub struct Shutdown {
     pub within_seconds: Option<u64>,
 }
 
-/// What `POST /v1/workers/{id}/drain`, `undrain` and `shutdown` answer: it is so from now on.
+/// `GET /v1/workers/{id}`; and the answer to `POST /v1/workers/{id}/drain`, `undrain` and
+/// `shutdown`, from which on it is so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ordered {
+pub struct OneWorker {
     /// The worker as it is now.
     pub worker: WorkerStatus,
 }

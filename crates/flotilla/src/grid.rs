@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use flotilla_core::config::Loaded;
 use flotilla_core::ending::Ending;
+use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::status::{Status, WorkerState};
 use flotilla_gateway::Gateway;
 use flotilla_registry::InProcess;
-use flotilla_worker::Worker;
 use flotilla_worker::driver::DriverLauncher;
+use flotilla_worker::{Leave, Worker};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::local::{Counted, Local};
@@ -20,6 +22,7 @@ use crate::parts::{
     bind, catalogue, default_served, driver_config, flat, gateway_config, reachable, reap,
     worker_config,
 };
+use crate::roles::secret;
 
 /// How long the last sessions may take to read why they were ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -33,7 +36,7 @@ pub struct Grid {
     address: SocketAddr,
     serving: JoinHandle<std::io::Result<()>>,
     housekeeping: JoinHandle<()>,
-    drain_timeout: Duration,
+    following: Option<JoinHandle<()>>,
 }
 
 impl Grid {
@@ -57,6 +60,10 @@ impl Grid {
         if let Some((_, version)) = default {
             launcher.prestart(version);
         }
+        let operators = secret::if_any(&config.fleet)?.map(SharedKeyring::new);
+        let following = operators
+            .clone()
+            .map(|keyring| tokio::spawn(secret::follow(config.fleet.clone(), keyring)));
         let registry = Arc::new(InProcess::new());
         let publish = registry.clone();
         let worker = Worker::start(
@@ -67,7 +74,7 @@ impl Grid {
             Arc::new(Counted(metrics.clone())),
         );
         let gateway = Gateway::new(
-            gateway_config(config, default, address),
+            gateway_config(config, default, address, operators),
             registry.clone(),
             registry.subscribe(),
             Local(worker.clone()),
@@ -76,8 +83,7 @@ impl Grid {
         let front = gateway.clone();
         let serving = tokio::spawn(async move { front.serve(listener).await });
         let housekeeping = tokio::spawn(reap(launcher.clone()));
-        let drain_timeout = config.timing.drain_timeout;
-        Ok(Self { gateway, worker, launcher, address, serving, housekeeping, drain_timeout })
+        Ok(Self { gateway, worker, launcher, address, serving, housekeeping, following })
     }
 
     /// Where clients connect.
@@ -108,19 +114,23 @@ impl Grid {
         None
     }
 
-    /// Stops admission, waits for the sessions, at most the drain timeout or until `hurry`
-    /// resolves, ends what is left with a reason, and ends every process.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
+    /// Changes when an operator has told the worker to end, and the grid with it.
+    pub fn leaving(&self) -> watch::Receiver<Option<Leave>> {
+        self.worker.leaving()
+    }
+
+    /// Stops admission, waits for the sessions until `patience` resolves, ends what is left with
+    /// a reason, and ends every process.
+    pub async fn stop(self, patience: impl Future<Output = ()>) -> Stopped {
         self.gateway.drain();
-        let worker = self.worker.drain();
+        let worker = self.worker.leave();
         let drained = async {
             worker.await;
             self.gateway.idle().await;
         };
         tokio::select! {
             () = drained => {}
-            () = tokio::time::sleep(self.drain_timeout) => {}
-            () = hurry => {}
+            () = patience => {}
         }
         let ended = self.gateway.active();
         if ended > 0 {
@@ -129,6 +139,7 @@ impl Grid {
         }
         self.serving.abort();
         self.housekeeping.abort();
+        self.following.iter().for_each(JoinHandle::abort);
         self.launcher.shutdown().await;
         Stopped { ended }
     }

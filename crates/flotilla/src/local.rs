@@ -5,10 +5,11 @@ use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
 use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
+use flotilla_core::order::{Deed, OrderError, Outcome};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
-use flotilla_gateway::{Ask, OpenError, Opened, Permit, Workers};
+use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Workers};
 use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
@@ -37,14 +38,26 @@ impl Workers for Local {
     async fn report(&self) -> Vec<WorkerStatus> {
         self.0.inspect().await.into_iter().collect()
     }
+
+    async fn order(&self, worker: &WorkerId, deed: Deed) -> Result<Outcome, OrderFailed> {
+        match self.0.inspect().await {
+            Some(status) if status.id == worker.0 => Ok(self.0.carry_out(deed).await),
+            _ => Err(OrderFailed::Unknown),
+        }
+    }
 }
 
 fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
     use flotilla_worker::OpenError as Worker;
     match error {
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => OpenError::Busy,
-        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining) | AdmitError::Stopped) => {
-            OpenError::Draining
+        // When the grid stops, the gateway knows it before its worker does.
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining)) => {
+            OpenError::Elsewhere("the worker is draining".to_owned())
+        }
+        Worker::Admit(AdmitError::Stopped) => OpenError::Draining,
+        Worker::Admit(AdmitError::Ended(ending)) => {
+            OpenError::Refused { status: 503, body: ending.reason }
         }
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::BackingOff { wait, why })) => {
             OpenError::BackingOff { wait, why }
@@ -82,6 +95,10 @@ fn by_name<L: Label>(name: &str) -> Option<L> {
 impl DoorObserver for Counted {
     fn ticket_refused(&self, error: TicketError) {
         self.0.fleet.tickets.inc(error);
+    }
+
+    fn order_refused(&self, error: OrderError) {
+        self.0.fleet.orders.inc(error);
     }
 }
 

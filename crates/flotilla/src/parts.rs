@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use flotilla_core::WorkerId;
 use flotilla_core::config::Config;
+use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::launch_options::LaunchPolicy;
 use flotilla_core::pool::Limits;
 use flotilla_core::refusal::Served;
@@ -128,6 +129,7 @@ pub(crate) fn gateway_config(
     config: &Config,
     default: Option<Served>,
     address: SocketAddr,
+    operators: Option<SharedKeyring>,
 ) -> GatewayConfig {
     GatewayConfig {
         defaults: Defaults {
@@ -150,6 +152,7 @@ pub(crate) fn gateway_config(
         session_max_duration: config.sessions.session_max_duration,
         endpoint: format!("ws://{}", reachable(address)),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        operators,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use flotilla_core::ending::Ending;
+use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::Metrics;
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use crate::active::Active;
 use crate::http::{self, Inspect};
 use crate::line::Line;
+use crate::operator::Vouch;
 use crate::workers::Workers;
 
 /// What a gateway is told when it is made.
@@ -48,6 +50,8 @@ pub struct GatewayConfig {
     pub endpoint: String,
     /// This program's version, for pages.
     pub version: String,
+    /// Vouches for operators. Without it only this machine's own users may operate the grid.
+    pub operators: Option<SharedKeyring>,
 }
 
 /// A gateway. Clones are the same gateway.
@@ -61,6 +65,7 @@ pub(crate) struct Inner<R, W> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) line: Arc<Line>,
     pub(crate) draining: watch::Sender<bool>,
+    pub(crate) vouch: Vouch,
     ready_once: AtomicBool,
     started: Instant,
     // A std mutex: held for map operations, never across an await.
@@ -81,6 +86,7 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
         let line = Line::new(config.queue_limit, Box::new(free));
         tokio::spawn(call_on_change(line.clone(), changed));
         Self(Arc::new(Inner {
+            vouch: Vouch::new(config.operators.clone()),
             config,
             registry,
             workers,
@@ -226,7 +232,7 @@ impl<R: Registry, W: Workers> Inner<R, W> {
         offered.into_iter().filter(|served| served.0 == kind).map(|served| served.1).max()
     }
 
-    fn sessions(&self) -> Vec<SessionStatus> {
+    pub(crate) fn sessions(&self) -> Vec<SessionStatus> {
         let mut sessions: Vec<_> = self
             .active()
             .iter()

@@ -1,6 +1,7 @@
 //! What the gateway answers to plain HTTP: how it is, and where to connect.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,10 +16,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
+use crate::operator::{self, Operate};
 use crate::rewind::Rewind;
 
 /// What the pages are made of.
-pub(crate) trait Inspect: Send + Sync + 'static {
+pub(crate) trait Inspect: Operate {
     /// The grid as it is now.
     fn status(&self) -> impl Future<Output = Status> + Send;
     /// The counters.
@@ -31,9 +33,11 @@ pub(crate) trait Inspect: Send + Sync + 'static {
 
 /// Serves the connection until its client is done with it.
 pub(crate) async fn serve<I: Inspect>(first: Bytes, client: TcpStream, grid: Arc<I>) {
+    // Who is gone already is nobody in particular.
+    let peer = client.peer_addr().map_or(IpAddr::from([0; 4]), |address| address.ip());
     let answer = service_fn(move |request: Request<Incoming>| {
         let grid = grid.clone();
-        async move { Ok::<_, Infallible>(counted(&request, &*grid).await) }
+        async move { Ok::<_, Infallible>(counted(request, peer, &*grid).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -47,16 +51,31 @@ pub(crate) async fn serve<I: Inspect>(first: Bytes, client: TcpStream, grid: Arc
     }
 }
 
-async fn counted<I: Inspect>(request: &Request<Incoming>, grid: &I) -> Response<Full<Bytes>> {
+async fn counted<I: Inspect>(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    grid: &I,
+) -> Response<Full<Bytes>> {
     let http = &grid.metrics().http;
     let _in_flight = http.in_flight.enter(RouteClass::Http);
     let began = std::time::Instant::now();
-    let response = answer(request, grid).await;
     let (method, route) =
         (MethodLabel::from(request.method().as_str()), Route::of(request.uri().path()));
+    let response = match route {
+        Route::Operator => operated(operator::answer(request, peer, grid).await),
+        _ => answer(&request, grid).await,
+    };
     http.requests.inc((method, route, response.status().as_u16().into()));
     http.duration.observe((method, route), began.elapsed());
     response
+}
+
+/// Operators' programs read JSON, also where they are refused.
+fn operated(answer: Result<serde_json::Value, Refusal>) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(body) => as_json(&body),
+        Err(refusal) => refused(&refusal, true),
+    }
 }
 
 async fn answer<I: Inspect>(request: &Request<Incoming>, grid: &I) -> Response<Full<Bytes>> {

@@ -2,6 +2,7 @@
 
 use flotilla_core::ending::Ending;
 use flotilla_core::id::{SessionId, WorkerId};
+use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::pool::Demand;
 use flotilla_core::status::WorkerStatus;
 use flotilla_relay::{RequestHead, ResponseHead, Socket};
@@ -67,6 +68,17 @@ pub enum OpenError {
     Unreachable(String),
 }
 
+/// Why nobody knows whether a worker has done what it was told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderFailed {
+    /// There is no such worker.
+    #[error("there is no such worker")]
+    Unknown,
+    /// It did not answer, or not as a worker does.
+    #[error("{0}")]
+    Unanswered(String),
+}
+
 /// The workers that a gateway can reach.
 pub trait Workers: Send + Sync + 'static {
     /// What holds a slot.
@@ -83,4 +95,12 @@ pub trait Workers: Send + Sync + 'static {
 
     /// The workers as they are now, for people.
     fn report(&self) -> impl Future<Output = Vec<WorkerStatus>> + Send;
+
+    /// Has a worker do something. With the answer it is so, and what this gateway knows of the
+    /// worker is as new as the answer.
+    fn order(
+        &self,
+        worker: &WorkerId,
+        deed: Deed,
+    ) -> impl Future<Output = Result<Outcome, OrderFailed>> + Send;
 }

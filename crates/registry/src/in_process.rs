@@ -1,5 +1,6 @@
 //! The registry of a grid in one process: a publication is seen at once.
 
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -55,8 +56,11 @@ impl Registry for InProcess {
         self.fleet().claim(served)
     }
 
+    /// Also what a worker serves that takes no sessions just now: it may again.
     fn offered(&self) -> Vec<Served> {
-        self.fleet().served()
+        let fleet = self.fleet();
+        let offered: BTreeSet<_> = fleet.workers().flat_map(|w| w.serves.iter().copied()).collect();
+        offered.into_iter().collect()
     }
 
     fn settle(&self, id: &WorkerId) {
@@ -89,5 +93,15 @@ mod tests {
         registry.publish(Advert { id: id.clone(), slots: 1, serves, ..Advert::default() });
         changes.changed().await.unwrap();
         assert_eq!(registry.claim(served), Some(id));
+    }
+
+    #[test]
+    fn what_a_draining_worker_serves_can_be_waited_for() {
+        let registry = InProcess::new();
+        let served = (BrowserKind::Chromium, PlaywrightVersion { major: 1, minor: 65 });
+        let (id, serves) = (WorkerId("w".into()), vec![served]);
+        registry.publish(Advert { id, slots: 1, draining: true, serves, ..Advert::default() });
+        assert_eq!(registry.claim(served), None);
+        assert_eq!(registry.offered(), [served]);
     }
 }

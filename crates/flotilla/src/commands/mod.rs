@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod health;
 pub mod run;
 pub mod status;
+mod stopping;
 pub mod up;
 pub mod worker;
 

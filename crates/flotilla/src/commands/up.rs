@@ -7,6 +7,7 @@ use flotilla_core::config::Loaded;
 use flotilla_core::status::Status;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::stopping::Stopping;
 use crate::grid::Grid;
 use crate::printer::Printer;
 
@@ -19,14 +20,16 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// When it cannot be started.
 pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
     for note in &loaded.notes {
         printer.note(format!("note: {note}"));
     }
     let grid = Grid::start(loaded).await?;
+    let drain_timeout = loaded.config.timing.drain_timeout;
+    let mut stopping = Stopping::new(signals, grid.leaving(), drain_timeout);
     let ready = tokio::select! {
         ready = grid.ready(READY_WITHIN) => ready,
-        () = signals.next() => {
+        () = stopping.told() => {
             grid.stop(std::future::ready(())).await;
             return Ok(ExitCode::SUCCESS);
         }
@@ -39,9 +42,9 @@ pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Resul
         );
     };
     announce(printer, json, &grid, &status, began.elapsed())?;
-    signals.next().await;
+    stopping.told().await;
     printer.note("Stopping: no new sessions, waiting for the live ones. A second signal hurries.");
-    let stopped = grid.stop(signals.next()).await;
+    let stopped = grid.stop(stopping.patience()).await;
     match stopped.ended {
         0 => printer.note("Stopped; no session was cut."),
         n => printer.note(format!("Stopped; {n} live session(s) were ended with a reason.")),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use flotilla_core::config::Loaded;
 
+use super::stopping::Stopping;
 use super::up::Signals;
 use crate::printer::Printer;
 use crate::roles::WorkerRole;
@@ -18,14 +19,16 @@ const READY_WITHIN: Duration = Duration::from_secs(90);
 /// When it cannot be started.
 pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
     for note in &loaded.notes {
         printer.note(format!("note: {note}"));
     }
-    let mut worker = WorkerRole::start(loaded).await?;
+    let worker = WorkerRole::start(loaded).await?;
+    let drain_timeout = loaded.config.timing.drain_timeout;
+    let mut stopping = Stopping::new(signals, worker.leaving(), drain_timeout);
     let ready = tokio::select! {
         ready = worker.ready(READY_WITHIN) => ready,
-        () = signals.next() => {
+        () = stopping.told() => {
             worker.stop(std::future::ready(())).await;
             return Ok(ExitCode::SUCCESS);
         }
@@ -49,12 +52,9 @@ pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Resul
     } else {
         printer.out(format!("Ready: worker {} at {}", worker.id(), worker.endpoint()));
     }
-    tokio::select! {
-        () = signals.next() => {}
-        () = worker.told_to_stop() => {}
-    }
+    stopping.told().await;
     printer.note("Stopping: no new sessions, waiting for the live ones. A second signal hurries.");
-    let stopped = worker.stop(signals.next()).await;
+    let stopped = worker.stop(stopping.patience()).await;
     match stopped.ended {
         0 => printer.note("Stopped; no session was cut."),
         n => printer.note(format!("Stopped; {n} live session(s) were ended with a reason.")),

@@ -58,7 +58,7 @@ impl GatewayRole {
             observer: Arc::new(Counted(metrics.clone())),
         });
         let gateway = Gateway::new(
-            gateway_config(config, None, address),
+            gateway_config(config, None, address, Some(keyring.clone())),
             view.clone(),
             view.subscribe(),
             remote(config, &view, &keyring, metrics.clone()),

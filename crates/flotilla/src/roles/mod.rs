@@ -1,7 +1,7 @@
 //! The roles of a grid of several processes.
 
 mod gateway;
-mod secret;
+pub(crate) mod secret;
 mod worker;
 
 pub use gateway::GatewayRole;

@@ -15,12 +15,20 @@ const LOOK: Duration = Duration::from_secs(1);
 /// # Errors
 /// When there is none, or one that could be guessed.
 pub(super) fn keyring(fleet: &Fleet) -> anyhow::Result<SharedKeyring> {
-    let keyring = match (&fleet.fleet_secret_file, &fleet.fleet_secret) {
-        (Some(file), _) => read(Path::new(file))?,
-        (None, Some(secret)) => Keyring::parse(secret.reveal()).context("fleet_secret")?,
-        (None, None) => anyhow::bail!("neither fleet_secret nor fleet_secret_file is set"),
-    };
-    Ok(SharedKeyring::new(keyring))
+    let keyring = if_any(fleet)?;
+    keyring.map(SharedKeyring::new).context("neither fleet_secret nor fleet_secret_file is set")
+}
+
+/// The same, where there may be none.
+///
+/// # Errors
+/// When there is one that could be guessed, or a file that cannot be read.
+pub(crate) fn if_any(fleet: &Fleet) -> anyhow::Result<Option<Keyring>> {
+    match (&fleet.fleet_secret_file, &fleet.fleet_secret) {
+        (Some(file), _) => read(Path::new(file)).map(Some),
+        (None, Some(secret)) => Keyring::parse(secret.reveal()).map(Some).context("fleet_secret"),
+        (None, None) => Ok(None),
+    }
 }
 
 fn read(file: &Path) -> anyhow::Result<Keyring> {
@@ -31,7 +39,7 @@ fn read(file: &Path) -> anyhow::Result<Keyring> {
 
 /// Takes over what is written to the file, for as long as the future is polled. What cannot be
 /// read changes nothing.
-pub(super) async fn follow(fleet: Fleet, keyring: SharedKeyring) {
+pub(crate) async fn follow(fleet: Fleet, keyring: SharedKeyring) {
     let Some(file) = fleet.fleet_secret_file else { return std::future::pending().await };
     let file = Path::new(&file);
     let mut seen = changed_at(file);

@@ -9,6 +9,7 @@ use flotilla_core::board::Board;
 use flotilla_core::config::{Config, Loaded};
 use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Metrics;
+use flotilla_core::order::Deed;
 use flotilla_core::status::WorkerState;
 use flotilla_core::ticket::millis;
 use flotilla_core::{Advert, Instance};
@@ -17,7 +18,7 @@ use flotilla_registry::redis::{
 };
 use flotilla_worker::door::{Door, DoorConfig};
 use flotilla_worker::driver::DriverLauncher;
-use flotilla_worker::{Worker, WorkerConfig};
+use flotilla_worker::{Leave, Worker, WorkerConfig};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -38,9 +39,7 @@ pub struct WorkerRole {
     launcher: Arc<DriverLauncher>,
     identity: Advert,
     announcer: Announcer,
-    commands: mpsc::UnboundedReceiver<WorkerCommand>,
     tasks: Vec<JoinHandle<()>>,
-    drain_timeout: Duration,
 }
 
 impl WorkerRole {
@@ -110,9 +109,9 @@ impl WorkerRole {
             tokio::spawn(serve(door, listener)),
             tokio::spawn(reap(launcher.clone())),
             tokio::spawn(secret::follow(config.fleet.clone(), keyring)),
+            tokio::spawn(follow(commands, worker.clone(), config.timing.drain_timeout)),
         ];
-        let drain_timeout = config.timing.drain_timeout;
-        Ok(Self { worker, launcher, identity, announcer, commands, tasks, drain_timeout })
+        Ok(Self { worker, launcher, identity, announcer, tasks })
     }
 
     /// Its name.
@@ -141,29 +140,19 @@ impl WorkerRole {
         false
     }
 
-    /// Follows the commands of operators until one of them is to stop.
-    pub async fn told_to_stop(&mut self) {
-        while let Some(command) = self.commands.recv().await {
-            tracing::info!(command = command.as_str(), "told by an operator");
-            match command {
-                WorkerCommand::Shutdown => return,
-                WorkerCommand::Drain => drop(self.worker.drain()),
-                WorkerCommand::Undrain => self.worker.undrain(),
-            }
-        }
-        // The announcer ends only with this worker.
-        std::future::pending().await
+    /// Changes when an operator has told it to end.
+    pub fn leaving(&self) -> watch::Receiver<Option<Leave>> {
+        self.worker.leaving()
     }
 
-    /// Stops admission, waits for the sessions, at most the drain timeout or until `hurry`
-    /// resolves, ends what is left with a reason, and ends every process.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
-        let drained = self.worker.drain();
+    /// Stops admission, waits for the sessions until `patience` resolves, ends what is left with
+    /// a reason, and ends every process.
+    pub async fn stop(self, patience: impl Future<Output = ()>) -> Stopped {
+        let drained = self.worker.leave();
         tokio::pin!(drained);
         let left = tokio::select! {
             () = &mut drained => 0,
-            () = tokio::time::sleep(self.drain_timeout) => self.live().await,
-            () = hurry => self.live().await,
+            () = patience => self.live().await,
         };
         if left > 0 {
             self.worker.end_all(Ending::drained());
@@ -177,6 +166,24 @@ impl WorkerRole {
 
     async fn live(&self) -> usize {
         self.worker.sessions().await.map_or(0, |sessions| sessions.len())
+    }
+}
+
+/// Follows the commands that operators leave in Redis.
+async fn follow(
+    mut commands: mpsc::UnboundedReceiver<WorkerCommand>,
+    worker: Worker,
+    drain_timeout: Duration,
+) {
+    while let Some(command) = commands.recv().await {
+        let deed = match command {
+            WorkerCommand::Drain => Deed::Drain,
+            WorkerCommand::Undrain => Deed::Undrain,
+            WorkerCommand::Shutdown => {
+                Deed::Shutdown { within_seconds: Some(drain_timeout.as_secs()) }
+            }
+        };
+        worker.carry_out(deed).await;
     }
 }
 

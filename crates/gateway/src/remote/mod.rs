@@ -2,6 +2,7 @@
 //! session.
 
 mod dial;
+mod order;
 mod prove;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use flotilla_core::ending::Ending;
 use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::registry::Directory;
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::{Route, Ticket};
@@ -17,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::line::Permit;
-use crate::workers::{Ask, OpenError, Opened, Workers};
+use crate::workers::{Ask, OpenError, Opened, OrderFailed, Workers};
 
 pub use prove::Found;
 
@@ -82,9 +84,6 @@ impl<D: Directory> Remote<D> {
     }
 
     fn ticket(&self, target: &Target, ask: &Ask, route: Route) -> String {
-        let mut nonce = [0; 8];
-        // Without random numbers the session's own name still tells tickets apart.
-        let _ = getrandom::fill(&mut nonce);
         let ticket = Ticket {
             session: ask.session.clone(),
             worker: target.id.clone(),
@@ -93,7 +92,8 @@ impl<D: Directory> Remote<D> {
             demand: ask.demand.clone(),
             max_seconds: self.config.session_max_duration.map(|limit| limit.as_secs()),
             expires: target.expires,
-            nonce: u64::from_le_bytes(nonce),
+            // Without random numbers the session's own name still tells tickets apart.
+            nonce: random(),
         };
         ticket.seal(&self.keyring.get())
     }
@@ -140,6 +140,17 @@ impl<D: Directory> Workers for Remote<D> {
             all
         })
     }
+
+    async fn order(&self, worker: &WorkerId, deed: Deed) -> Result<Outcome, OrderFailed> {
+        self.give(worker, deed).await
+    }
+}
+
+/// Zero on a system that has no random numbers.
+fn random() -> u64 {
+    let mut bits = [0; 8];
+    let _ = getrandom::fill(&mut bits);
+    u64::from_le_bytes(bits)
 }
 
 impl<D> Drop for Remote<D> {

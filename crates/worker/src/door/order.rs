@@ -24,7 +24,7 @@ pub(super) async fn serve(door: &Inner, peer: &mut TcpStream, method: &str, text
     let (body, signature) = outcome.seal(&door.keyring.get(), order.nonce);
     let mut head = ResponseHead::new(200, answer::reason(200));
     head.headers.set(wire::OUTCOME_HEADER, &signature);
-    head.headers.set(wire::ADVERT_HEADER, &door.advert());
+    head.headers.set(wire::ADVERT_HEADER, door.advert());
     answer::finish(peer, head, "application/json", &body).await;
 }
 

@@ -8,10 +8,13 @@ use std::time::Duration;
 use flotilla_core::config::Config;
 use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Metrics;
+use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::wanted::Defaults;
 use flotilla_core::{Advert, BrowserKind, PlaywrightVersion, WorkerId};
-use flotilla_gateway::{Ask, Gateway, GatewayConfig, OpenError, Opened, Permit, Workers};
+use flotilla_gateway::{
+    Ask, Gateway, GatewayConfig, OpenError, Opened, OrderFailed, Permit, Workers,
+};
 use flotilla_registry::InProcess;
 use flotilla_relay::{RequestHead, ResponseHead, Socket, read_response_head};
 use tokio::io::AsyncWriteExt as _;
@@ -69,6 +72,7 @@ fn config(settings: &Config) -> GatewayConfig {
         session_max_duration: None,
         endpoint: String::new(),
         version: String::new(),
+        operators: None,
     }
 }
 
@@ -160,5 +164,9 @@ impl Workers for Fakes {
 
     async fn report(&self) -> Vec<WorkerStatus> {
         Vec::new()
+    }
+
+    async fn order(&self, _: &WorkerId, _: Deed) -> Result<Outcome, OrderFailed> {
+        Err(OrderFailed::Unknown)
     }
 }
