@@ -9,3 +9,4 @@ mod parts;
 pub mod printer;
 pub mod probe;
 pub mod roles;
+pub mod roll;

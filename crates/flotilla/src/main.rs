@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
 use flotilla::commands::{
-    browsers, config, front_door, gateway, health, run, status, up, usage_error_code, worker,
+    browsers, config, front_door, gateway, health, roll, run, status, up, usage_error_code, worker,
 };
 use flotilla::grid::Grid;
 use flotilla::printer::Printer;
@@ -75,6 +75,8 @@ stops admission and waits for its sessions, at most the drain timeout; a second 
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Replace workers or gateways, a few at a time, while clients go on
+    Roll(roll::RollCommand),
     /// Show slots used, free and queued, by browser and version
     Status(status::StatusCommand),
     /// Check a grid for real: a session for every browser and version that it serves
@@ -142,6 +144,9 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
             })
         }
         Command::Config { command } => config::run(&command, printer),
+        Command::Roll(command) => {
+            runtime()?.block_on(roll::run(&command, &default_endpoint(), printer))
+        }
         Command::Status(command) => {
             runtime()?.block_on(status::run(&command, &default_endpoint(), printer))
         }

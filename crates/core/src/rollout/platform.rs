@@ -21,6 +21,9 @@ pub trait Platform: Send + Sync + 'static {
 
     /// Ends the process of that name, and resolves when it has ended. `endpoint` is where it was
     /// reached; empty for one that was never seen.
-    fn stop(&self, name: &str, endpoint: &str)
-    -> impl Future<Output = Result<Ended, String>> + Send;
+    fn stop(
+        &self,
+        name: &str,
+        endpoint: &str,
+    ) -> impl Future<Output = Result<Ended, String>> + Send;
 }

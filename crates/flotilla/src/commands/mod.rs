@@ -6,6 +6,7 @@ pub mod browsers;
 pub mod config;
 pub mod gateway;
 pub mod health;
+pub mod roll;
 pub mod run;
 pub mod status;
 mod stopping;

@@ -161,7 +161,8 @@ fn request(
     connection: &str,
     headers: &[(String, String)],
 ) -> String {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
+    let mut head =
+        format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -175,9 +176,7 @@ fn invalid(why: &str) -> io::Error {
 
 /// The head of the answer itself: any number of others may come before it (RFC 9110, section 15.2),
 /// such as a worker's word that it has taken the session.
-async fn read_answer_head(
-    stream: &mut (impl AsyncRead + Unpin),
-) -> io::Result<(Answer, Vec<u8>)> {
+async fn read_answer_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Answer, Vec<u8>)> {
     let mut buffer = Vec::with_capacity(2048);
     loop {
         let (answer, rest) = read_head(stream, buffer).await?;

@@ -44,7 +44,9 @@ impl Counted {
     }
 
     fn add(&mut self, now: &Self, before: &Self) {
-        let more = |to: &mut BTreeMap<String, u64>, now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+        let more = |to: &mut BTreeMap<String, u64>,
+                    now: &BTreeMap<String, u64>,
+                    before: &BTreeMap<String, u64>| {
             for (label, count) in now {
                 let known = before.get(label).copied().unwrap_or_default();
                 *to.entry(label.clone()).or_default() += count.saturating_sub(known);
@@ -64,14 +66,14 @@ struct Reading {
 
 /// The gateways' counters since the census began.
 #[derive(Debug)]
-pub(super) struct Census {
+pub(crate) struct Census {
     gateways: Vec<(Endpoint, Option<Reading>)>,
     sum: Counted,
 }
 
 impl Census {
     /// Begins with what they have counted so far.
-    pub(super) async fn begin(gateways: Vec<Endpoint>) -> Result<Self, String> {
+    pub(crate) async fn begin(gateways: Vec<Endpoint>) -> Result<Self, String> {
         let mut first = Vec::new();
         for gateway in gateways {
             let reading = read(&gateway).await.map_err(|why| format!("{gateway}: {why}"))?;
@@ -89,7 +91,7 @@ impl Census {
 
     /// Counts what has happened since the last time. Who does not answer is counted later, or has
     /// ended.
-    pub(super) async fn count(&mut self) {
+    pub(crate) async fn count(&mut self) {
         for (gateway, last) in &mut self.gateways {
             let Ok(now) = read(gateway).await else { continue };
             let before = last.as_ref().filter(|last| last.life == now.life);
@@ -100,7 +102,7 @@ impl Census {
     }
 
     /// What has happened so far.
-    pub(super) fn so_far(&self) -> &Counted {
+    pub(crate) fn so_far(&self) -> &Counted {
         &self.sum
     }
 }

@@ -26,7 +26,9 @@ impl Platform for CommandPlatform {
 
     async fn stop(&self, name: &str, endpoint: &str) -> Result<Ended, String> {
         match &self.stop {
-            Some(command) => self.run("stop", command, name, "", endpoint).await.map(|()| Ended::Yes),
+            Some(command) => {
+                self.run("stop", command, name, "", endpoint).await.map(|()| Ended::Yes)
+            }
             None => Ok(Ended::NotHere),
         }
     }
@@ -90,7 +92,8 @@ mod tests {
         let failed = platform("exit 7", None).start("n", None).await.unwrap_err();
         assert!(failed.contains("the start command ended with exit status: 7"), "{failed}");
         assert_eq!(platform("", None).stop("n", "").await, Ok(Ended::NotHere));
-        let slow = CommandPlatform { within: Duration::from_millis(50), ..platform("sleep 9", None) };
+        let slow =
+            CommandPlatform { within: Duration::from_millis(50), ..platform("sleep 9", None) };
         let late = slow.start("n", None).await.unwrap_err();
         assert!(late.contains("did not come back"), "{late}");
     }

@@ -14,9 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running meter.
 #[derive(Debug)]
-pub(super) struct Connects {
+pub(crate) struct Connects {
     task: JoinHandle<()>,
-    stop: tokio::sync::oneshot::Sender<()>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
     tries: tokio::sync::mpsc::UnboundedReceiver<Try>,
     seen: Vec<Try>,
 }
@@ -48,7 +48,7 @@ pub struct Connected {
 
 impl Connects {
     /// Begins to connect, once every `every`.
-    pub(super) fn start(target: Target, every: Duration) -> Self {
+    pub(crate) fn start(target: Target, every: Duration) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (told, tries) = tokio::sync::mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
@@ -73,23 +73,21 @@ impl Connects {
             }
             while under_way.join_next().await.is_some() {}
         });
-        Self { task, stop, tries, seen: Vec::new() }
+        Self { task, stop: Some(stop), tries, seen: Vec::new() }
     }
 
-    /// What connects were like that began in the last `stretch`, as far as they are over.
-    pub(super) fn lately(&mut self, stretch: Duration) -> Connected {
+    /// What connects were like so far, as far as they are over.
+    pub(crate) fn so_far(&mut self) -> Connected {
         self.take_in();
-        let since = Instant::now().checked_sub(stretch);
-        of(self.seen.iter().filter(|one| since.is_none_or(|since| one.began >= since)))
+        of(&self.seen)
     }
 
     /// Ends it when the last connect is over: what they were like before that moment, and since.
-    pub(super) async fn end(mut self, moment: Instant) -> (Connected, Connected) {
-        let _ = self.stop.send(());
+    pub(crate) async fn end(mut self, moment: Instant) -> (Connected, Connected) {
+        // Dropped, it says the same.
+        drop(self.stop.take());
         let _ = (&mut self.task).await;
-        while let Ok(one) = self.tries.try_recv() {
-            self.seen.push(one);
-        }
+        self.take_in();
         let (before, since): (Vec<_>, Vec<_>) =
             self.seen.iter().partition(|one| one.began < moment);
         (of(before), of(since))

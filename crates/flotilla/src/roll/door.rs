@@ -118,8 +118,7 @@ impl<'a> Door<'a> {
             nonce: u64::from_le_bytes(fresh()?),
         };
         let path = format!("{}{}", wire::SESSION_PATH, ticket.seal(self.keyring));
-        let endpoint =
-            format!("ws://{}{path}", self.address).parse().map_err(DoorError::other)?;
+        let endpoint = format!("ws://{}{path}", self.address).parse().map_err(DoorError::other)?;
         let target = Target { endpoint, kind, version, headers: Vec::new() };
         Ok(probe::check(&target, within).await)
     }

@@ -63,7 +63,11 @@ impl<H: Hands> Driver<H> {
     }
 
     /// Carries it out to its end, or to where nothing is under way when somebody wants to leave.
-    pub async fn run(mut self, wish: watch::Receiver<Wish>, watcher: &mut impl Watcher) -> Stage {
+    pub async fn run(
+        mut self,
+        wish: watch::Receiver<Wish>,
+        watcher: &mut impl Watcher,
+    ) -> (Stage, Rollout) {
         loop {
             self.step(watcher).await;
             match *wish.borrow() {
@@ -75,7 +79,7 @@ impl<H: Hands> Driver<H> {
             let stage = self.rollout.stage();
             if matches!(stage, Stage::Done | Stage::Failed(_)) {
                 self.finish(watcher).await;
-                return stage;
+                return (stage, self.rollout);
             }
             tokio::time::sleep(LOOK).await;
         }

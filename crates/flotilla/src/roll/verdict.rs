@@ -65,7 +65,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// Judges.
-    pub(super) fn new(
+    pub(crate) fn new(
         what: &'static str,
         stage: &Stage,
         rollout: Promise,
@@ -129,14 +129,14 @@ impl Verdict {
 
 /// What a roll promised and how far it came.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Promise {
-    pub(super) replaced: usize,
-    pub(super) of: usize,
-    pub(super) promised: Lowest,
+pub(crate) struct Promise {
+    pub(crate) replaced: usize,
+    pub(crate) of: usize,
+    pub(crate) promised: Lowest,
 }
 
 impl Promise {
-    pub(super) fn of(rollout: &Rollout, floor: usize) -> Self {
+    pub(crate) fn of(rollout: &Rollout, floor: usize) -> Self {
         let standing = rollout.standing();
         let promised = Lowest { available: floor, slots: rollout.slots_floor() };
         Self { replaced: standing.proved, of: standing.desired, promised }

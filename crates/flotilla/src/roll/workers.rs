@@ -196,7 +196,8 @@ async fn session(door: &Door<'_>, served: Served, deadline: Instant) -> Result<S
         let advert = door.hello().await.map_err(|why| why.to_string())?;
         let left = deadline.saturating_duration_since(Instant::now());
         if advert.free() > 0 && !left.is_zero() {
-            let report = door.session(&advert, served, left).await.map_err(|why| why.to_string())?;
+            let report =
+                door.session(&advert, served, left).await.map_err(|why| why.to_string())?;
             let Some(failure) = report.failure else {
                 return Ok(format!("{} {} in {:.0} ms", served.0, served.1, report.total_ms));
             };
@@ -227,7 +228,7 @@ fn check(status: &Status) -> Result<(), String> {
 }
 
 /// Seconds since 1970.
-pub(super) fn now() -> f64 {
+pub(crate) fn now() -> f64 {
     // A clock before 1970 is as wrong as any other.
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
