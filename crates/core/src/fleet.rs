@@ -94,9 +94,28 @@ impl Fleet {
         self.free.get(&(kind, version)).copied().unwrap_or_default()
     }
 
+    /// Sessions that are on their way to a worker.
+    pub fn pending(&self) -> usize {
+        self.workers.values().map(|entry| entry.pending).sum()
+    }
+
+    /// Slots for which somebody may be called. None while all that are free are being tried, be it
+    /// for another browser of the same worker: who is called then could only come back.
+    pub fn to_try(&self, served: Served) -> usize {
+        match self.choose(served.0, served.1) {
+            Some(_) => self.free(served.0, served.1),
+            None => 0,
+        }
+    }
+
     /// Workers that take such sessions, free or not.
     pub fn serving(&self, served: Served) -> usize {
         self.ranks.get(&served).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether another worker takes such sessions, free or not.
+    pub fn has_another(&self, id: &WorkerId, served: Served) -> bool {
+        self.ranks.get(&served).is_some_and(|set| set.iter().any(|(.., other)| other != id))
     }
 
     /// Every browser and version that some worker serves, in order.

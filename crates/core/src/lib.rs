@@ -1,7 +1,9 @@
 //! Words and decisions of the grid: no sockets, files, processes or wall clock.
 
 pub mod advert;
+pub mod attempt;
 pub mod board;
+pub mod book;
 pub mod browser;
 pub mod cadence;
 pub mod call;
@@ -18,6 +20,7 @@ pub mod once;
 pub mod operator;
 pub mod order;
 pub mod pool;
+pub mod proof;
 pub mod queue;
 pub mod refusal;
 pub mod registry;

@@ -201,7 +201,7 @@ impl View {
     /// A worker could not launch this browser: others are asked for it until then. `false` when
     /// there are no others: then it is asked again.
     pub fn ailing(&mut self, id: &WorkerId, served: Served, until: Moment) -> bool {
-        let others = self.fleet.serving(served) > 1;
+        let others = self.fleet.has_another(id, served);
         if others {
             self.fleet.set_ailing(id, served, true);
             self.ailing.insert((until, id.clone(), served));
@@ -262,10 +262,12 @@ impl View {
                 rejected: challenger.endpoint,
             });
         }
-        self.index(&id);
         if self.blind.is_some() {
-            self.plan(&id, now + self.patience.poll);
+            known.pace = known.pace.saturating_mul(2).min(self.patience.poll);
+            let at = now + known.pace;
+            self.plan(&id, at);
         }
+        self.index(&id);
     }
 
     fn not_there(&mut self, id: &WorkerId, why: &str, now: Moment) {
@@ -303,11 +305,15 @@ impl View {
         }
     }
 
-    /// A slot of this worker is about to become free. Where the registry cannot tell, it is asked.
-    pub fn ask_again(&mut self, id: &WorkerId, now: Moment) {
-        if self.blind.is_some() {
+    /// A slot of this worker is about to become free. Where the registry cannot tell, it is asked,
+    /// again and again for a while. `true` when it is.
+    pub fn ask_again(&mut self, id: &WorkerId, now: Moment) -> bool {
+        let asked = self.blind.is_some();
+        if asked && let Some(known) = self.known.get_mut(id) {
+            known.pace = SOON;
             self.plan(id, now + SOON);
         }
+        asked
     }
 
     /// Since when the registry cannot be reached.

@@ -118,10 +118,10 @@ async fn session<R: Registry, W: Workers>(
 ) {
     let began = Instant::now();
     let in_flight = gateway.metrics.http.in_flight.enter(RouteClass::Connect);
-    let id = SessionId::from_random(random());
+    let mut id = SessionId::from_random(random());
     let json = head.headers.get("accept").is_some_and(|accept| accept.contains("application/json"));
     let mut kind = gateway.config.defaults.browser;
-    let started = start(gateway, &client, head, &id, &mut kind).await;
+    let started = start(gateway, &client, head, &mut id, &mut kind).await;
     let result = match &started {
         Ok(_) => StartResult::Ok,
         Err(NotStarted::Refused(refusal)) => StartResult::from(refusal),
@@ -153,7 +153,7 @@ async fn start<R: Registry, W: Workers>(
     gateway: &Arc<Inner<R, W>>,
     client: &TcpStream,
     head: RequestHead,
-    id: &SessionId,
+    id: &mut SessionId,
     kind: &mut BrowserKind,
 ) -> Result<Started<W::Lease>, NotStarted> {
     let began = Instant::now();
@@ -162,9 +162,8 @@ async fn start<R: Registry, W: Workers>(
     gateway.metrics.connect.phase.observe(ConnectPhase::Auth, began.elapsed());
     let isolation = if wanted.needs_own_browser() { Isolation::Session } else { Isolation::Tenant };
     let demand = demand(served, wanted);
-    let opening = wait_and_open(gateway, id, head, &demand);
     let (worker, opened) = tokio::select! {
-        opened = opening => opened?,
+        opened = wait_and_open(gateway, id, head, &demand) => opened?,
         () = left(client) => return Err(NotStarted::ClientGone),
     };
     Ok(Started { id: id.clone(), served, isolation, worker, opened })
@@ -244,7 +243,7 @@ fn demand((kind, version): Served, wanted: Wanted) -> Demand {
 /// Waits for its turn and has the session opened; as often as a slot turns out to be gone.
 async fn wait_and_open<R: Registry, W: Workers>(
     gateway: &Arc<Inner<R, W>>,
-    id: &SessionId,
+    id: &mut SessionId,
     head: RequestHead,
     demand: &Demand,
 ) -> Result<(String, Opened<W::Lease>), Refusal> {
@@ -273,7 +272,11 @@ async fn wait_and_open<R: Registry, W: Workers>(
         match open(gateway, id, &head, demand, permit?).await? {
             Tried::Opened(worker, opened) => return Ok((worker, *opened)),
             Tried::Gone => {}
-            Tried::Failed(why) => last_failure = Some(why),
+            Tried::Failed(why) => {
+                last_failure = Some(why);
+                // That worker may have taken it, or do so yet: what it takes back must not be this.
+                *id = SessionId::from_random(random());
+            }
         }
     }
 }

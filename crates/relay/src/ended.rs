@@ -16,7 +16,8 @@ const EXPLANATION_WITHIN: Duration = Duration::from_millis(500);
 pub struct Ended<E> {
     // Held by one future at a time: first by the one that waits for a word, then by the one that
     // asks for an explanation.
-    told: Mutex<oneshot::Receiver<E>>,
+    // `None` once it has resolved.
+    told: Mutex<Option<oneshot::Receiver<E>>>,
     lost: E,
     limit: Option<(Duration, E)>,
     words: fn(&E) -> CloseReason,
@@ -32,16 +33,16 @@ impl<E: Clone> Ended<E> {
         limit: Option<(Duration, E)>,
         words: fn(&E) -> CloseReason,
     ) -> Self {
-        Self { told: Mutex::new(told), lost, limit, words, first: OnceLock::new() }
+        Self { told: Mutex::new(Some(told)), lost, limit, words, first: OnceLock::new() }
     }
 
     /// Resolves when the session is to be ended: as soon as one of those who were given at the
     /// beginning says so, or when `asked` resolves.
     pub async fn decided(&self, asked: impl Future<Output = E>) -> CloseReason {
         let told = async {
-            match (&mut *self.told.lock().await).await {
-                Ok(end) => end,
-                Err(_) => std::future::pending().await,
+            match self.word().await {
+                Some(end) => end,
+                None => std::future::pending().await,
             }
         };
         let told = async {
@@ -61,14 +62,21 @@ impl<E: Clone> Ended<E> {
 
     /// Why the upstream vanished.
     pub async fn lost(&self) -> CloseReason {
-        let told = async { (&mut *self.told.lock().await).await.ok() };
-        let end = tokio::time::timeout(EXPLANATION_WITHIN, told).await.ok().flatten();
+        let end = tokio::time::timeout(EXPLANATION_WITHIN, self.word()).await.ok().flatten();
         self.settle(end.unwrap_or_else(|| self.lost.clone()))
     }
 
     /// The end, if the caller brought one about.
     pub fn cause(&self) -> Option<&E> {
         self.first.get()
+    }
+
+    /// What somebody says; `None` when nobody will any more.
+    async fn word(&self) -> Option<E> {
+        let mut told = self.told.lock().await;
+        let word = told.as_mut()?.await.ok();
+        *told = None;
+        word
     }
 
     fn settle(&self, end: E) -> CloseReason {
@@ -116,5 +124,15 @@ mod tests {
         let (tell, told) = oneshot::channel();
         drop::<oneshot::Sender<_>>(tell);
         assert_eq!(Ended::new(told, "lost", None, words).lost().await.text, "lost");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_asked_for_an_explanation_who_went_without_a_word() {
+        let (tell, told) = oneshot::channel();
+        let ended = Ended::new(told, "lost", None, words);
+        drop::<oneshot::Sender<_>>(tell);
+        let moment = Duration::from_millis(10);
+        assert!(tokio::time::timeout(moment, ended.decided(pending())).await.is_err());
+        assert_eq!(ended.lost().await.text, "lost");
     }
 }

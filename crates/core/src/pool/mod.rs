@@ -7,7 +7,7 @@
 //! - sessions ≤ slots, from admission until the contexts are disposed;
 //! - a browser is shared only by sessions of one tenant, and only when none asked for its own;
 //! - every admitted session gets exactly one [`Effect::Grant`] or [`Effect::Refuse`], unless it
-//!   closes first;
+//!   closes or is ended first;
 //! - nothing is admitted after a drain has begun.
 
 mod browsers;
@@ -155,7 +155,8 @@ pub enum Effect {
         /// Why the launch failed.
         why: String,
     },
-    /// This session is over, and the client is to be told why.
+    /// This session is over, and the client is to be told why. One that waited for its browser has
+    /// left already: it gets neither a grant nor a refusal.
     End {
         /// Which session.
         session: SessionId,
@@ -386,14 +387,20 @@ impl Pool {
         }
     }
 
-    /// Ends a session with these words; `false` when there is no such live session.
+    /// Ends a session with these words; `false` when there is no such session, or it is leaving.
     pub fn end(&mut self, session: &SessionId, ending: &Ending) -> bool {
-        let found = self.sessions.get(session);
-        let live = found.is_some_and(|found| !matches!(found.stage, Stage::Releasing { .. }));
-        if live {
-            self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
+        let Some(found) = self.sessions.get(session) else { return false };
+        let waits = match found.stage {
+            Stage::Releasing { .. } => return false,
+            Stage::Waiting => true,
+            Stage::Live => false,
+        };
+        self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
+        if waits {
+            // Nobody has connected it yet, so nobody will say that it is closed.
+            self.leave(session);
         }
-        live
+        true
     }
 
     /// True when a drain has begun and nothing is left.
@@ -453,13 +460,20 @@ impl Pool {
 
     /// Frees the session's slot.
     fn forget(&mut self, session: &SessionId, now: Moment) {
-        let Some(gone) = self.sessions.remove(session) else {
-            return;
-        };
-        if let Some(browser) = self.browsers.get_mut(&gone.browser) {
-            browser.sessions.remove(session);
+        if let Some(left) = self.leave(session)
+            && let Some(browser) = self.browsers.get_mut(&left)
+        {
             browser.last_used = now;
         }
-        self.close_if_left(&gone.browser);
+    }
+
+    /// Takes the session off its browser.
+    fn leave(&mut self, session: &SessionId) -> Option<BrowserId> {
+        let left = self.sessions.remove(session)?.browser;
+        if let Some(browser) = self.browsers.get_mut(&left) {
+            browser.sessions.remove(session);
+        }
+        self.close_if_left(&left);
+        Some(left)
     }
 }

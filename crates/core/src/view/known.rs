@@ -41,6 +41,8 @@ pub struct Known {
     pub(super) due: Option<Moment>,
     pub(super) checking: bool,
     pub(super) failures: u32,
+    /// How soon it was asked again, the last time that it had to be asked itself.
+    pub(super) pace: Duration,
     /// Not dialled back for a challenger before this.
     pub(super) next_try: Moment,
 }
@@ -57,6 +59,7 @@ impl Known {
             due: None,
             checking: false,
             failures: 0,
+            pace: Duration::MAX,
             next_try: Moment::ZERO,
         }
     }

@@ -165,6 +165,24 @@ fn without_the_registry_nobody_expires_and_workers_are_asked_directly() {
 }
 
 #[test]
+fn without_the_registry_a_worker_whose_session_ended_is_asked_soon_and_then_less_and_less() {
+    let mut view = proved();
+    assert!(!view.ask_again(&id(), secs(1)), "the registry tells");
+    view.lost_registry(secs(1));
+    check(&mut view, Ok(advert("one", 3)), secs(6));
+    assert!(view.ask_again(&id(), secs(7)));
+    let mut waits = Vec::new();
+    let mut now = secs(7);
+    for seq in 4..12 {
+        let at = view.next_check().unwrap();
+        waits.push((at - now).as_millis());
+        now = at;
+        check(&mut view, Ok(advert("one", seq)), now);
+    }
+    assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+}
+
+#[test]
 fn a_ticket_ends_by_the_workers_own_clock() {
     let mut view = view();
     let now = Advert { uptime_ms: 100_000, ..advert("one", 1) };
@@ -195,6 +213,7 @@ fn a_worker_that_cannot_launch_is_passed_over_for_a_while_if_there_is_another() 
     view.heard(other.clone(), secs(0));
     check(&mut view, Ok(Advert { seq: 2, ..other }), secs(0));
     assert!(view.ailing(&id(), SERVED, secs(5)));
+    assert!(view.ailing(&id(), SERVED, secs(5)), "the next session there finds out the same");
     assert_eq!(free(&view), 5);
     view.tick(secs(5));
     assert_eq!(free(&view), 10);

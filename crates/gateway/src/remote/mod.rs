@@ -169,6 +169,9 @@ pub struct Lease<D: Directory> {
 impl<D: Directory> Drop for Lease<D> {
     /// Without the registry nobody tells us that the slot is free: we ask a little later.
     fn drop(&mut self) {
-        self.directory.quietly(|view, now| view.ask_again(&self.id, now));
+        if self.directory.quietly(|view, now| view.ask_again(&self.id, now)) {
+            // Wakes the one who asks.
+            self.directory.view(|_, _| ());
+        }
     }
 }

@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 use super::address::RedisAddress;
 use super::commands::{self, WorkerCommand};
 use super::fault::Fault;
+use super::jitter;
 use super::keys::Channels;
-use super::link::{Event, Link};
+use super::link::{Answers, Event, Link};
 use super::message::{Writing, millis};
 use super::outage::{Observer, Outage};
 
@@ -118,7 +119,7 @@ impl Teller {
             match &told {
                 Ok(()) => self.outage.over(&self.what.address),
                 Err(fault) => {
-                    self.link = None;
+                    self.link.take_if(|_| fault.ends_connection());
                     self.outage.goes_on(fault);
                 }
             }
@@ -129,9 +130,8 @@ impl Teller {
     /// Until there is something to tell.
     async fn wait(&mut self) {
         loop {
-            let due = self.what.started + self.cadence.next().unwrap_or_default();
             tokio::select! {
-                () = tokio::time::sleep_until(due.into()) => return,
+                () = tokio::time::sleep(self.patience()) => return,
                 () = changed(&mut self.what.news) => self.cadence.changed(),
                 events = heard(&mut self.link) => {
                     if events.iter().any(|event| matches!(event, Event::Lost)) {
@@ -144,6 +144,16 @@ impl Teller {
         }
     }
 
+    /// How long until there is something to tell although nothing is new.
+    fn patience(&self) -> Duration {
+        let due = self.cadence.next().unwrap_or_default();
+        let patience = due.saturating_sub(self.what.started.elapsed());
+        match self.cadence.failures() {
+            0 => patience,
+            _ => jitter::shortened(patience),
+        }
+    }
+
     async fn tell(&mut self) -> Result<(), Fault> {
         let link = connected(&mut self.link, &self.what.address, &self.writing, &self.id).await?;
         let advert = self.what.board.read(self.what.started.elapsed());
@@ -151,14 +161,18 @@ impl Teller {
         message.push(commands::look(&self.id));
         let began = Instant::now();
         let answers = link.asks.ask_all(message).await;
-        self.what.observer.operation("tell", began.elapsed(), answers.is_ok());
-        let found = answers?.pop().unwrap_or(redis::Value::Nil);
-        for command in commands::take(&mut link.asks, &self.id, found).await? {
-            tracing::info!(%command, "told to, through Redis");
-            // The worker ends before we do.
-            let _ = self.what.commands.send(command);
+        let told = |answers: &Answers| answers.iter().all(Result::is_ok);
+        self.what.observer.operation("tell", began.elapsed(), answers.as_ref().is_ok_and(told));
+        let mut answers = answers?;
+        // A Redis that is full takes no news, and still has commands.
+        if let Some(found) = answers.pop() {
+            for command in commands::take(&mut link.asks, &self.id, found?).await? {
+                tracing::info!(%command, "told to, through Redis");
+                // When nobody takes commands any more, the worker is ending anyway.
+                let _ = self.what.commands.send(command);
+            }
         }
-        Ok(())
+        answers.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 
     async fn say_goodbye(&mut self) {

@@ -73,8 +73,8 @@ pub async fn command(
     set.arg(keys::command(browser, worker)).arg(what.as_str()).arg("PX").arg(millis(ttl));
     let hint = publish(&Channels::of(address.database).commands(worker), what.as_str());
     // In this order: who follows the hint must find the key.
-    link.asks.ask_all(vec![set]).await?;
-    link.asks.ask_all(vec![hint]).await.map(drop)
+    link.asks.ask::<()>(&set).await?;
+    link.asks.ask(&hint).await
 }
 
 /// Asks whether there are any.
@@ -104,7 +104,7 @@ pub(crate) async fn take(
     }
     let mut commands = Vec::new();
     for taken in asks.ask_all(takes).await? {
-        let taken = Option::<Vec<u8>>::from_redis_value(taken).unwrap_or_default();
+        let taken = Option::<Vec<u8>>::from_redis_value(taken?).unwrap_or_default();
         match taken.as_deref().map(read) {
             Some(Ok(command)) if !commands.contains(&command) => commands.push(command),
             Some(Err(unknown)) => tracing::warn!(%unknown, "an unknown command was passed over"),

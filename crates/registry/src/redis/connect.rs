@@ -12,6 +12,7 @@ use redis::{
 
 use super::address::{Kind, Login, Node, RedisAddress};
 use super::fault::Fault;
+use super::jitter;
 use super::link::{ANSWER, CONNECT};
 
 /// Connects to the server, the master, or any node of the cluster.
@@ -39,13 +40,13 @@ pub(super) async fn cluster(address: &RedisAddress) -> Result<Option<ClusterConn
     connected.await.map(Some).map_err(|error| Fault::of(&address.to_string(), &error))
 }
 
-/// The first that lets us in.
+/// The first that lets us in. Gateways and workers spread over the nodes of a cluster by it.
 async fn first(
     address: &RedisAddress,
     config: &AsyncConnectionConfig,
 ) -> Result<MultiplexedConnection, Fault> {
     let mut fault = Fault::NoMaster("there is no server in the address".to_owned());
-    for node in &address.nodes {
+    for node in jitter::from_anywhere(&address.nodes) {
         match server(address, node, &address.login, config).await {
             Ok(connection) => return Ok(connection),
             Err(other) => fault = other,
@@ -63,7 +64,7 @@ async fn server(
     let settings = settings(login, address.database).set_protocol(ProtocolVersion::RESP3);
     match open(address, node, settings, config).await {
         Ok(connection) => Ok(connection),
-        Err(error) => Err(Fault::of_connecting(node, &error).await),
+        Err(error) => Err(Fault::of_connecting(node, address.tls.is_some(), &error).await),
     }
 }
 
@@ -112,10 +113,11 @@ fn certificates(address: &RedisAddress) -> Option<TlsCertificates> {
 
 // === Sentinels ===
 
-/// Where the Sentinels say that the master is: the first that knows.
+/// Where the Sentinels say that the master is: the first that knows. It is not always the same one
+/// that is asked first, since it may have been cut off and know nothing new.
 async fn master(address: &RedisAddress, name: &str) -> Result<Node, Fault> {
     let mut faults = Vec::new();
-    for sentinel in &address.nodes {
+    for sentinel in jitter::from_anywhere(&address.nodes) {
         match ask_sentinel(address, sentinel, name).await {
             Ok(Some(master)) => return Ok(master),
             Ok(None) => faults.push(format!("{sentinel} knows no master {name:?}")),
@@ -158,7 +160,7 @@ async fn sentinel_connection(
         match open(address, sentinel, settings(login, 0), &config).await {
             Ok(connection) => return Ok(connection),
             Err(error) if error.is_io_error() => {
-                return Err(Fault::of_connecting(sentinel, &error).await);
+                return Err(Fault::of_connecting(sentinel, address.tls.is_some(), &error).await);
             }
             Err(error) => refused = refused.or(Some(Fault::of(&sentinel.to_string(), &error))),
         }

@@ -1,5 +1,9 @@
 //! What can be wrong with Redis, in words for who runs it.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::address::Node;
@@ -26,6 +30,9 @@ pub enum Fault {
     /// It is connected, and says nothing.
     #[error("{0}: no answer in time")]
     Silent(String),
+    /// It says nothing to one who speaks TLS.
+    #[error("{0}: no answer in time: if it has no TLS, write redis:// in REDIS_URL")]
+    SilentToTls(String),
     /// It does not let us in.
     #[error(
         "{node}: it does not let us in ({why}): are user and password right in REDIS_URL \
@@ -52,8 +59,21 @@ pub enum Fault {
     #[error("{0}")]
     NoMaster(String),
     /// It is too old.
-    #[error("{0}: this is no Redis 6.2 or newer (or Valkey): it does not know {1}")]
-    TooOld(String, &'static str),
+    #[error("{node}: this is no Redis 6.2 or newer, and no Valkey ({why})")]
+    TooOld {
+        /// Where.
+        node: String,
+        /// What it does not know.
+        why: String,
+    },
+    /// Something else has our key.
+    #[error("{node}: a key of ours is something else ({why}): delete it, and all comes back")]
+    WrongType {
+        /// Where.
+        node: String,
+        /// Its words.
+        why: String,
+    },
     /// It answered that it would not.
     #[error("{node}: Redis refuses: {why}")]
     Refused {
@@ -73,26 +93,38 @@ impl Fault {
         let why = one_line(error);
         match error.kind() {
             ErrorKind::AuthenticationFailed => Self::Denied { node, why },
-            ErrorKind::RESP3NotSupported => Self::TooOld(node, "HELLO"),
+            ErrorKind::RESP3NotSupported => Self::TooOld { node, why },
             ErrorKind::Server(ServerErrorKind::NoPerm) => Self::Denied { node, why },
+            ErrorKind::Server(ServerErrorKind::ReadOnly) => {
+                Self::NoMaster(format!("{node}: it is a replica and takes no writes"))
+            }
             ErrorKind::Io if error.is_timeout() => Self::Silent(node),
             ErrorKind::Io if is_tls(error) => Self::Tls { node, why },
             ErrorKind::Io => Self::Unreachable { node, why },
             _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS")) => Self::Denied { node, why },
+            _ if error.code() == Some("WRONGTYPE") => Self::WrongType { node, why },
+            _ if why.contains("unknown command") => Self::TooOld { node, why },
             _ => Self::Refused { node, why },
         }
     }
 
-    /// The same, after asking whether it was the name's fault.
-    pub(crate) async fn of_connecting(node: &Node, error: &RedisError) -> Self {
-        let fault = Self::of(&node.to_string(), error);
-        if !matches!(fault, Self::Unreachable { .. }) {
-            return fault;
+    /// The same of one that did not let us in, after asking whether it was the name's fault.
+    pub(crate) async fn of_connecting(node: &Node, tls: bool, error: &RedisError) -> Self {
+        match Self::of(&node.to_string(), error) {
+            Self::Silent(node) if tls => Self::SilentToTls(node),
+            fault @ Self::Unreachable { .. } => {
+                let host = (node.host.as_str(), node.port);
+                let unresolved = tokio::net::lookup_host(host).await.err();
+                let why = unresolved.map(|error| error.to_string());
+                why.map_or(fault, |why| Self::Unresolved { node: node.to_string(), why })
+            }
+            fault => fault,
         }
-        match tokio::net::lookup_host((node.host.as_str(), node.port)).await {
-            Ok(_) => fault,
-            Err(why) => Self::Unresolved { node: node.to_string(), why: why.to_string() },
-        }
+    }
+
+    /// Whether it may be better on another connection.
+    pub(crate) fn ends_connection(&self) -> bool {
+        !matches!(self, Self::Refused { .. } | Self::WrongType { .. } | Self::Denied { .. })
     }
 
     /// Which kind it is: what is logged once for each outage.
@@ -101,19 +133,12 @@ impl Fault {
     }
 }
 
+/// The client keeps the system's error behind an `Arc`, and that keeps the one of TLS.
 fn is_tls(error: &RedisError) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    type Kept = Arc<dyn Error + Send + Sync>;
+    let kept = error.source().and_then(|source| source.downcast_ref::<Kept>());
+    let system = kept.and_then(|kept| kept.downcast_ref::<io::Error>());
+    system.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 /// A server's words may be long, and have what they like in them.

@@ -14,6 +14,11 @@ pub(crate) fn worker(browser: BrowserKind, id: &str) -> String {
     format!("worker:{browser}:{id}")
 }
 
+/// The same for whatever browsers it may serve.
+pub(crate) fn all_of(id: &str) -> Vec<String> {
+    BrowserKind::ALL.map(|browser| worker(browser, id)).to_vec()
+}
+
 /// What a worker has been told to do.
 pub(crate) fn command(browser: BrowserKind, id: &WorkerId) -> String {
     format!("worker:cmd:{browser}:{id}")

@@ -82,8 +82,9 @@ impl Link {
     /// What has come unasked, at least one. Does not forget anything when it is dropped.
     pub(crate) async fn events(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
-        // The sender lives as long as the connection, which is in here.
-        self.events.recv_many(&mut events, MOST_WAITING).await;
+        if self.events.recv_many(&mut events, MOST_WAITING).await == 0 {
+            events.push(Event::Lost);
+        }
         events
     }
 
@@ -116,31 +117,36 @@ impl Asks {
     }
 
     /// Has all of them done, in one round trip; on a cluster, one for each node. All of them are
-    /// tried, and one that failed is told.
-    pub(crate) async fn ask_all(&mut self, commands: Vec<Cmd>) -> Result<Vec<Value>, Fault> {
-        let answer = match &mut self.to {
+    /// tried, and each has its own answer.
+    pub(crate) async fn ask_all(&mut self, commands: Vec<Cmd>) -> Result<Answers, Fault> {
+        let answers = match &mut self.to {
             To::One(connection) => all(commands).query_async(connection).await,
-            To::Cluster(connection) => each(connection, &commands).await,
+            To::Cluster(connection) => Ok(each(connection, &commands).await),
         };
-        answer.map_err(|error| Fault::of(&self.name, &error))
+        let fault = |error| Fault::of(&self.name, &error);
+        let answers: Vec<redis::RedisResult<Value>> = answers.map_err(fault)?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(fault)).collect())
     }
 }
+
+/// What became of each command.
+pub(crate) type Answers = Vec<Result<Value, Fault>>;
 
 fn all(commands: Vec<Cmd>) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(commands.len());
     for command in commands {
         pipeline.add_command(command);
     }
+    pipeline.ignore_errors();
     pipeline
 }
 
-async fn each(connection: &ClusterConnection, commands: &[Cmd]) -> redis::RedisResult<Vec<Value>> {
+async fn each(connection: &ClusterConnection, commands: &[Cmd]) -> Vec<redis::RedisResult<Value>> {
     let asked = commands.iter().map(|command| {
         let mut connection = connection.clone();
         async move { connection.req_packed_command(command).await?.extract_error() }
     });
-    let answers = futures_util::future::join_all(asked).await;
-    answers.into_iter().collect()
+    futures_util::future::join_all(asked).await
 }
 
 impl fmt::Debug for Link {

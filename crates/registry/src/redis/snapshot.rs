@@ -1,14 +1,15 @@
 //! All that stands in Redis about the workers, read in pieces.
 
+use flotilla_core::Advert;
 use flotilla_core::advert::InvalidAdvert;
 use flotilla_core::keyring::Keyring;
-use flotilla_core::{Advert, BrowserKind};
 use redis::cmd;
 
 use super::address::RedisAddress;
 use super::fault::Fault;
 use super::keys::{self, WORKERS};
 use super::link::{Asks, Link};
+use super::living::living;
 
 /// Fields that are asked for at one time.
 const PIECE: usize = 256;
@@ -61,7 +62,7 @@ pub async fn read_fleet(address: &RedisAddress, keyring: &Keyring) -> Result<Vec
     while let Some(entries) = scan.next(&mut asks).await? {
         let adverts = entries.iter().filter_map(|entry| open(entry, keyring).ok());
         let adverts: Vec<_> = adverts.collect();
-        let lives = living(&mut asks, adverts.iter().map(|advert| advert.id.0.as_str())).await?;
+        let lives = living(&mut asks, adverts.iter().map(keys_of).collect()).await?;
         fleet.extend(adverts.into_iter().zip(lives).filter(|(_, lives)| *lives).map(|a| a.0));
     }
     fleet.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -69,25 +70,6 @@ pub async fn read_fleet(address: &RedisAddress, keyring: &Keyring) -> Result<Vec
     Ok(fleet)
 }
 
-/// Whether each of these workers has a key that time has not taken away. A worker without browsers
-/// has none.
-pub(crate) async fn living<'a>(
-    asks: &mut Asks,
-    workers: impl Iterator<Item = &'a str>,
-) -> Result<Vec<bool>, Fault> {
-    let keys = workers.flat_map(|id| BrowserKind::ALL.map(|browser| keys::worker(browser, id)));
-    let ages: Vec<_> = keys
-        .map(|key| {
-            let mut age = cmd("PTTL");
-            age.arg(key);
-            age
-        })
-        .collect();
-    if ages.is_empty() {
-        return Ok(Vec::new());
-    }
-    let left = asks.ask_all(ages).await?;
-    // A key that would stay for ever is nobody's heartbeat.
-    let lives = |left: &redis::Value| matches!(left, redis::Value::Int(left) if *left > 0);
-    Ok(left.chunks(BrowserKind::ALL.len()).map(|browsers| browsers.iter().any(lives)).collect())
+fn keys_of(advert: &Advert) -> Vec<String> {
+    keys::all_of(&advert.id.0)
 }

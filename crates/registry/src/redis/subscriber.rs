@@ -16,9 +16,11 @@ use tokio::time::MissedTickBehavior;
 
 use super::address::RedisAddress;
 use super::fault::Fault;
+use super::jitter;
 use super::keys::{Channels, WORKERS};
 use super::link::{Event, Link};
 use super::outage::{Observer, Outage};
+use super::reaper::Reaper;
 use super::rejected::{Rejected, shown};
 use super::snapshot::{Entry, Scan, open};
 use crate::SharedView;
@@ -70,10 +72,14 @@ struct Follower {
     channels: Channels,
     outage: Outage,
     rejected: Rejected,
+    reaper: Reaper,
     /// The last that was read of each worker: what stands there unchanged is no news, however
     /// often it is read.
-    read: HashMap<WorkerId, (Instance, u64)>,
+    read: Read,
 }
+
+/// Which advert of which life of a worker was read.
+type Read = HashMap<WorkerId, (Instance, u64)>;
 
 // === impl Follower ===
 
@@ -84,6 +90,7 @@ impl Follower {
             channels: Channels::of(what.address.database),
             outage: Outage::new(what.observer.clone(), meanwhile),
             rejected: Rejected::new(what.observer.clone()),
+            reaper: Reaper::new(what.key_ttl, what.reaper_interval),
             read: HashMap::new(),
             what,
         }
@@ -92,39 +99,49 @@ impl Follower {
     async fn run(mut self) {
         let mut failures = 0;
         loop {
-            let began = Instant::now();
-            let fault = self.follow().await;
+            let fault = match self.find().await {
+                Ok(mut link) => {
+                    failures = 0;
+                    self.follow(&mut link).await
+                }
+                Err(fault) => fault,
+            };
             self.what.view.view(|view, now| view.lost_registry(now));
             self.outage.goes_on(&fault);
-            failures = if began.elapsed() > RETRY_MOST { 0 } else { failures + 1 };
-            tokio::time::sleep(wait(failures)).await;
+            tokio::time::sleep(jitter::shortened(wait(failures))).await;
+            failures += 1;
         }
     }
 
-    /// Until Redis is lost.
-    async fn follow(&mut self) -> Fault {
-        match self.try_follow().await {
-            Ok(never) => never,
-            Err(fault) => fault,
-        }
-    }
-
-    async fn try_follow(&mut self) -> Result<Fault, Fault> {
+    /// Subscribes first and looks up then, so that nothing falls between.
+    async fn find(&mut self) -> Result<Link, Fault> {
         let mut link = Link::connect(&self.what.address).await?;
         link.subscribe(&[self.channels.fleet(), self.channels.goodbyes()]).await?;
         self.look_up(&mut link).await?;
         self.what.view.view(|view, now| view.found_registry(now));
         self.outage.over(&self.what.address);
+        Ok(link)
+    }
+
+    /// Until Redis is lost.
+    async fn follow(&mut self, link: &mut Link) -> Fault {
         let mut pings = ticks(PING);
         let mut looks = ticks(self.what.key_ttl / 2);
         loop {
-            tokio::select! {
-                events = link.events() => self.hear(events)?,
-                _ = pings.tick() => self.ping(&mut link).await?,
-                _ = looks.tick() => self.look_up(&mut link).await?,
-            }
-            if link.has_missed() {
-                self.look_up(&mut link).await?;
+            let done = tokio::select! {
+                events = link.events() => self.hear(events),
+                _ = pings.tick() => self.ping(link).await,
+                _ = looks.tick() => self.look_up(link).await,
+                () = tokio::time::sleep_until(self.reaper.next().into()) => {
+                    self.clear_away(link).await
+                }
+            };
+            let caught_up = match link.has_missed() {
+                true => self.look_up(link).await,
+                false => Ok(()),
+            };
+            if let Err(fault) = done.and(caught_up) {
+                return fault;
             }
         }
     }
@@ -140,6 +157,24 @@ impl Follower {
     /// Reads all that stands there.
     async fn look_up(&mut self, link: &mut Link) -> Result<(), Fault> {
         let began = Instant::now();
+        let read = self.read_all(link).await;
+        self.what.observer.operation("snapshot", began.elapsed(), read.is_ok());
+        self.read = self.unless_wrong_type(read)?;
+        Ok(())
+    }
+
+    /// What stands there may be something else. What workers say still counts then.
+    fn unless_wrong_type<T: Default>(&mut self, answer: Result<T, Fault>) -> Result<T, Fault> {
+        match answer {
+            Err(fault @ Fault::WrongType { .. }) => {
+                self.rejected.found(WORKERS, "wrong_type", &fault);
+                Ok(T::default())
+            }
+            answer => answer,
+        }
+    }
+
+    async fn read_all(&mut self, link: &mut Link) -> Result<Read, Fault> {
         let mut scan = Scan::of(WORKERS);
         let mut read = HashMap::new();
         while let Some(entries) = scan.next(&mut link.asks).await? {
@@ -148,8 +183,17 @@ impl Follower {
             let events = link.waiting_events();
             self.hear(events)?;
         }
-        self.read = read;
-        self.what.observer.operation("snapshot", began.elapsed(), true);
+        Ok(read)
+    }
+
+    async fn clear_away(&mut self, link: &mut Link) -> Result<(), Fault> {
+        let began = Instant::now();
+        let cleared = self.reaper.look(&mut link.asks).await;
+        self.what.observer.operation("reap", began.elapsed(), cleared.is_ok());
+        match self.unless_wrong_type(cleared)? {
+            0 => {}
+            entries => tracing::info!(entries, "cleared away what dead workers left in Redis"),
+        }
         Ok(())
     }
 

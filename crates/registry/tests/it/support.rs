@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use flotilla_core::advert::BrowserCount;
 use flotilla_core::board::Board;
@@ -16,6 +16,8 @@ use flotilla_registry::redis::{
     Announcement, Announcer, Observer, RedisAddress, Subscriber, Subscription, WorkerCommand,
 };
 use tokio::sync::{mpsc, watch};
+
+use crate::logs;
 
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -41,13 +43,16 @@ pub(crate) struct Counted {
     pub(crate) reachable: Mutex<Vec<bool>>,
     pub(crate) rejected: Mutex<Vec<&'static str>>,
     pub(crate) told: AtomicU64,
+    pub(crate) reaped: AtomicU64,
 }
 
 impl Observer for Counted {
     fn operation(&self, operation: &'static str, _: Duration, ok: bool) {
-        if operation == "tell" && ok {
-            self.told.fetch_add(1, Ordering::Relaxed);
-        }
+        match operation {
+            "tell" if ok => self.told.fetch_add(1, Ordering::Relaxed),
+            "reap" if ok => self.reaped.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
     }
 
     fn reachable(&self, reachable: bool) {
@@ -99,6 +104,7 @@ impl Worker {
     }
 
     pub(crate) fn like(address: &RedisAddress, advert: Advert) -> Self {
+        logs::keep();
         let board = Arc::new(Board::new(advert));
         let counted = Arc::new(Counted::default());
         let (news, changes) = watch::channel(());
@@ -122,6 +128,11 @@ impl Worker {
         self.news.send_replace(());
     }
 
+    /// How often it was told about.
+    pub(crate) fn told(&self) -> u64 {
+        self.counted.told.load(Ordering::Relaxed)
+    }
+
     pub(crate) async fn next_command(&mut self) -> WorkerCommand {
         let command = tokio::time::timeout(SOON, self.commands.recv());
         command.await.expect("a command comes").unwrap()
@@ -134,6 +145,11 @@ impl Worker {
     pub(crate) async fn stop(self) {
         self.announcer.stop().await;
     }
+
+    /// Ends without a word.
+    pub(crate) fn die(self) {
+        drop(self);
+    }
 }
 
 pub(crate) struct Gateway {
@@ -144,6 +160,12 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(address: &RedisAddress) -> Self {
+        Self::clearing_away(address, TTL)
+    }
+
+    /// It looks that often for what the dead left.
+    pub(crate) fn clearing_away(address: &RedisAddress, reaper_interval: Duration) -> Self {
+        logs::keep();
         let view = Arc::new(SharedView::new(Patience::new(TTL, HEARTBEAT)));
         let counted = Arc::new(Counted::default());
         let subscriber = Subscriber::spawn(Subscription {
@@ -151,7 +173,7 @@ impl Gateway {
             view: view.clone(),
             keyring: SharedKeyring::new(keyring()),
             key_ttl: TTL,
-            reaper_interval: TTL,
+            reaper_interval,
             observer: counted.clone(),
         });
         Self { view, counted, _subscriber: subscriber }
@@ -162,6 +184,11 @@ impl Gateway {
             view.tick(now);
             view.worker(&WorkerId(id.into())).cloned()
         })
+    }
+
+    /// How often this reason to disbelieve something was counted.
+    pub(crate) fn rejected(&self, reason: &str) -> usize {
+        self.counted.rejected.lock().unwrap().iter().filter(|counted| **counted == reason).count()
     }
 
     pub(crate) fn reachable(&self) -> bool {
@@ -182,4 +209,9 @@ pub(crate) async fn wait(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(began.elapsed() < SOON, "waited for {what}, in vain for {SOON:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn millis_now() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis()
 }

@@ -68,7 +68,11 @@ async fn open(
         Ok(true) = admitted => if processing(door, peer).await.is_err() {
             return Ok(None);
         },
-        opened = &mut opening => return opened.map(Some),
+        opened = &mut opening => {
+            let opened = opened?;
+            // A quick browser, or a busy machine: it is here before we have said that it is taken.
+            return Ok(processing(door, peer).await.is_ok().then_some(opened));
+        }
     }
     tokio::select! {
         opened = opening => opened.map(Some),
