@@ -5,6 +5,7 @@ pub mod exec;
 pub mod grid;
 pub mod local;
 pub mod logging;
+pub mod operator;
 mod parts;
 pub mod printer;
 pub mod probe;

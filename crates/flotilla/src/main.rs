@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
 use flotilla::commands::{
-    browsers, config, front_door, gateway, health, roll, run, status, up, usage_error_code, worker,
+    browsers, config, drain, front_door, gateway, health, roll, run, scale_down, sessions, status,
+    top, up, usage_error_code, worker, workers,
 };
 use flotilla::grid::Grid;
+use flotilla::operator::Settings;
 use flotilla::printer::Printer;
 use flotilla::{exec, logging};
 use flotilla_core::config::{Loaded, Places, Role};
@@ -79,6 +81,18 @@ stops admission and waits for its sessions, at most the drain timeout; a second 
     Roll(roll::RollCommand),
     /// Show slots used, free and queued, by browser and version
     Status(status::StatusCommand),
+    /// Show the grid live: slots, queue, the busiest workers and the oldest sessions
+    Top(top::TopCommand),
+    /// Show the workers: state, slots, sessions, ages, and what each serves
+    Workers(workers::WorkersCommand),
+    /// Show the sessions, the oldest first; or end some
+    Sessions(sessions::SessionsCommand),
+    /// Have workers take no new sessions; those that they have go on
+    Drain(drain::DrainCommand),
+    /// Have workers take sessions again
+    Undrain(drain::UndrainCommand),
+    /// End workers: those that cost the least, after their last sessions
+    ScaleDown(scale_down::ScaleDownCommand),
     /// Check a grid for real: a session for every browser and version that it serves
     Health(health::HealthCommand),
 }
@@ -145,10 +159,28 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
         }
         Command::Config { command } => config::run(&command, printer),
         Command::Roll(command) => {
-            runtime()?.block_on(roll::run(&command, &default_endpoint(), printer))
+            operate(printer, async |settings| roll::run(&command, settings, printer).await)
         }
         Command::Status(command) => {
             runtime()?.block_on(status::run(&command, &default_endpoint(), printer))
+        }
+        Command::Top(command) => {
+            operate(printer, async |settings| top::run(&command, settings, printer).await)
+        }
+        Command::Workers(command) => {
+            operate(printer, async |settings| workers::run(&command, settings, printer).await)
+        }
+        Command::Sessions(command) => {
+            operate(printer, async |settings| sessions::run(&command, settings, printer).await)
+        }
+        Command::Drain(command) => {
+            operate(printer, async |settings| drain::drain(&command, settings, printer).await)
+        }
+        Command::Undrain(command) => {
+            operate(printer, async |settings| drain::undrain(&command, settings, printer).await)
+        }
+        Command::ScaleDown(command) => {
+            operate(printer, async |settings| scale_down::run(&command, settings, printer).await)
         }
         Command::Health(command) => {
             runtime()?.block_on(health::run(&command, &default_endpoint(), printer))
@@ -167,6 +199,17 @@ fn with(
         Ok(loaded) => go(loaded),
         Err(failure) => Ok(failure.report(printer)),
     }
+}
+
+/// Asks a grid as its operator.
+fn operate(
+    printer: Printer,
+    ask: impl AsyncFnOnce(&Settings) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    with(&SettingFlags::default(), Role::Standalone, printer, |loaded| {
+        let settings = Settings::of(&loaded)?;
+        runtime()?.block_on(ask(&settings))
+    })
 }
 
 /// The grid that a command asks when it is told none: the one that the settings describe.

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 /// Writes to stdout and stderr.
@@ -55,6 +56,26 @@ impl Printer {
         // A pipe without a reader is in error; a poll that fails says nothing.
         rustix::event::poll(&mut fds, Some(&Timespec::default())).is_err()
             || !fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
+    }
+
+    /// Columns and lines of the terminal that shows stdout, if one does.
+    pub fn screen(self) -> Option<(usize, usize)> {
+        let stdout = std::io::stdout();
+        let size = stdout.is_terminal().then(|| tcgetwinsize(&stdout).ok()).flatten()?;
+        (size.ws_col > 0).then_some((size.ws_col.into(), size.ws_row.into()))
+    }
+
+    /// Asks a person at a terminal; `None` where there is nobody to ask.
+    pub fn confirm(self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let mut err = std::io::stderr().lock();
+        let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+        let mut answer = String::new();
+        // A terminal that is gone has not said yes.
+        let _ = std::io::stdin().read_line(&mut answer);
+        Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Data for programs: one JSON document.
@@ -130,6 +151,16 @@ impl Paint {
     }
 }
 
+/// Columns of words are not cut below this.
+const NARROWEST: usize = 10;
+
+fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// To which side of its column a cell keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -166,6 +197,39 @@ impl Table {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+
+    /// As [`Table::render`], no wider than the terminal: the widest columns are cut.
+    pub fn show(&self, printer: Printer) -> String {
+        match printer.screen() {
+            Some((columns, _)) => self.cut(columns).render(printer.colors()),
+            None => self.render(printer.colors()),
+        }
+    }
+
+    /// The same table with its widest columns cut until a line fits into so many columns, as far
+    /// as that can be without making them unreadable.
+    fn cut(&self, columns: usize) -> Self {
+        let mut widths = self.widths();
+        let gaps = 2 * widths.len().saturating_sub(1);
+        let numbers = |place: usize| self.columns[place].1 == Align::Right;
+        while widths.iter().sum::<usize>() + gaps > columns {
+            let words = (0..widths.len()).filter(|place| !numbers(*place));
+            let Some(widest) = words.max_by_key(|place| widths[*place]) else { break };
+            if widths[widest] <= NARROWEST {
+                break;
+            }
+            widths[widest] -= 1;
+        }
+        let mut rows = self.rows.clone();
+        for row in &mut rows {
+            for ((text, _), width) in row.iter_mut().zip(&widths) {
+                *text = shorten(text, *width);
+            }
+        }
+        let heads = self.columns.iter().zip(&widths);
+        let columns = heads.map(|((head, align), width)| (shorten(head, *width), *align)).collect();
+        Self { columns, rows }
     }
 
     /// The lines, without a last newline and without blanks at the end of a line.
@@ -246,6 +310,18 @@ mod tests {
         }
         assert_eq!(bare, plain);
         assert!(table.render(true).contains("\x1b[31;1mwebkit\x1b[0m"));
+    }
+
+    #[test]
+    fn a_table_that_is_too_wide_loses_the_ends_of_its_longest_words() {
+        let mut table = sample();
+        table.row(["chromium", "7", "it could not prove that it knows the fleet's secret"]);
+        let cut = table.cut(30).render(false);
+        assert!(cut.lines().all(|line| line.chars().count() <= 30), "{cut}");
+        assert!(cut.contains("chromium     7  it could not …"), "{cut}");
+        let tiny = table.cut(3).render(false);
+        assert!(tiny.contains("it could …"), "no narrower than can be read: {tiny}");
+        assert_eq!(table.cut(200).render(false), table.render(false));
     }
 
     #[test]

@@ -2,16 +2,24 @@
 
 use std::time::Duration;
 
+pub mod ask;
 pub mod browsers;
 pub mod config;
+pub mod drain;
 pub mod gateway;
 pub mod health;
+mod orders;
 pub mod roll;
 pub mod run;
+pub mod scale_down;
+pub mod sessions;
 pub mod status;
 mod stopping;
+pub mod top;
 pub mod up;
+mod wait;
 pub mod worker;
+pub mod workers;
 
 /// The grid that an option names, or its variable. An empty variable names none; an empty option
 /// is a mistake, and is left to be refused.
@@ -84,7 +92,13 @@ mod tests {
             .version("1")
             .subcommand(health::HealthCommand::augment_args(clap::Command::new("health")))
             .subcommand(status::StatusCommand::augment_args(clap::Command::new("status")))
-            .subcommand(run::RunCommand::augment_args(clap::Command::new("run")));
+            .subcommand(run::RunCommand::augment_args(clap::Command::new("run")))
+            .subcommand(workers::WorkersCommand::augment_args(clap::Command::new("workers")))
+            .subcommand(sessions::SessionsCommand::augment_args(clap::Command::new("sessions")))
+            .subcommand(top::TopCommand::augment_args(clap::Command::new("top")))
+            .subcommand(drain::DrainCommand::augment_args(clap::Command::new("drain")))
+            .subcommand(drain::UndrainCommand::augment_args(clap::Command::new("undrain")))
+            .subcommand(scale_down::ScaleDownCommand::augment_args(clap::Command::new("less")));
         command.debug_assert();
     }
 

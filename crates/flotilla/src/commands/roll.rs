@@ -9,6 +9,7 @@ mod telling;
 
 use std::process::ExitCode;
 
+use crate::operator::Settings;
 use crate::printer::Printer;
 
 pub use options::{Common, GatewayOptions, WorkerOptions};
@@ -99,12 +100,12 @@ Example:
 /// When the system fails it.
 pub async fn run(
     command: &RollCommand,
-    default_endpoint: &str,
+    settings: &Settings,
     printer: Printer,
 ) -> anyhow::Result<ExitCode> {
     let code = match &command.what {
-        What::Workers(options) => plan::workers(options, default_endpoint, printer).await,
-        What::Gateways(options) => plan::gateways(options, default_endpoint, printer).await,
+        What::Workers(options) => plan::workers(options, settings, printer).await,
+        What::Gateways(options) => plan::gateways(options, settings, printer).await,
     };
     Ok(code.unwrap_or_else(|refused| refused.report(printer)))
 }

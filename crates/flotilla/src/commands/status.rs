@@ -193,7 +193,7 @@ fn render(status: &Status, now: u64, printer: Printer) -> String {
     page
 }
 
-fn heading(status: &Status, printer: Printer) -> String {
+pub(super) fn heading(status: &Status, printer: Printer) -> String {
     let state = status.state.as_str();
     let state = match status.state {
         GridState::Ready => printer.paint(Paint::Good, state),
@@ -223,7 +223,7 @@ fn heading(status: &Status, printer: Printer) -> String {
     )
 }
 
-fn pools(status: &Status) -> Table {
+pub(super) fn pools(status: &Status) -> Table {
     let mut table = Table::new([
         ("BROWSER", Align::Left),
         ("PLAYWRIGHT", Align::Left),

@@ -87,30 +87,27 @@ pub async fn get(
     target: &str,
     headers: &[(String, String)],
 ) -> Result<Answer, HttpError> {
-    ask(endpoint, "GET", target, headers).await
+    let head = request("GET", &endpoint.authority(), target, "close", headers);
+    exchange(endpoint, head.into_bytes()).await
 }
 
-/// Posts to `target`, without a body, and reads the whole answer.
+/// Sends `body` to `target` and reads the whole answer.
 pub async fn post(
     endpoint: &Endpoint,
     target: &str,
     headers: &[(String, String)],
+    body: &[u8],
 ) -> Result<Answer, HttpError> {
-    let mut headers = headers.to_vec();
-    headers.push(("Content-Length".to_owned(), "0".to_owned()));
-    ask(endpoint, "POST", target, &headers).await
+    let length = ("Content-Length".to_owned(), body.len().to_string());
+    let headers = [headers, &[length]].concat();
+    let head = request("POST", &endpoint.authority(), target, "close", &headers);
+    exchange(endpoint, [head.as_bytes(), body].concat()).await
 }
 
-async fn ask(
-    endpoint: &Endpoint,
-    method: &str,
-    target: &str,
-    headers: &[(String, String)],
-) -> Result<Answer, HttpError> {
+async fn exchange(endpoint: &Endpoint, request: Vec<u8>) -> Result<Answer, HttpError> {
     let mut stream = dial(endpoint).await?;
-    let head = request(method, &endpoint.authority(), target, "close", headers);
     let exchange = async {
-        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&request).await?;
         let (mut answer, rest) = read_answer_head(&mut stream).await?;
         answer.body = read_body(&mut stream, &answer, rest).await?;
         Ok(answer)

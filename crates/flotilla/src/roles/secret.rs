@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When there is none, or one that could be guessed.
-pub(crate) fn keyring(fleet: &Fleet) -> anyhow::Result<SharedKeyring> {
+pub(super) fn keyring(fleet: &Fleet) -> anyhow::Result<SharedKeyring> {
     let keyring = if_any(fleet)?;
     keyring.map(SharedKeyring::new).context("neither fleet_secret nor fleet_secret_file is set")
 }

@@ -89,7 +89,7 @@ impl<'a> Door<'a> {
             nonce: u64::from_le_bytes(fresh()?),
         };
         let target = format!("{}{}", wire::ORDER_PATH, order.seal(self.keyring));
-        let answer = self.within(probe::post(&self.endpoint, &target, &[])).await?;
+        let answer = self.within(probe::post(&self.endpoint, &target, &[], b"")).await?;
         if !answer.is_success() {
             let (status, words) = (answer.status, answer.text());
             return Err(DoorError::other(format!("it answered {status}: {}", words.trim())));

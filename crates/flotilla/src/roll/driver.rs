@@ -41,6 +41,7 @@ pub trait Watcher {
 }
 
 /// A roll that is carried out.
+#[derive(Debug)]
 pub struct Driver<H> {
     hands: Arc<H>,
     rollout: Rollout,

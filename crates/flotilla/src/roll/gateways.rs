@@ -90,7 +90,7 @@ impl<P: Platform> GatewayHands<P> {
         let at = Duration::from_secs_f64(now());
         let token = call.token(&self.keyring.get(), at, u64::from_le_bytes(nonce));
         let headers = [("Authorization".to_owned(), format!("Bearer {token}"))];
-        let answer = timeout(ANSWER_WITHIN, probe::post(gateway, &target, &headers)).await;
+        let answer = timeout(ANSWER_WITHIN, probe::post(gateway, &target, &headers, b"")).await;
         let answer = answer.map_err(|_| Told::Other("no answer in time".to_owned()))?;
         match answer {
             Ok(answer) if answer.is_success() => Ok(()),

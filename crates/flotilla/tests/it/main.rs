@@ -22,6 +22,7 @@ mod promises;
 mod queue;
 mod refusals;
 mod replacement;
+mod rolling;
 mod rooms;
 mod stopping;
 

@@ -53,6 +53,7 @@ pub struct Common {
 /// What `flotilla roll workers` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WorkerOptions {
+    /// What both take.
     #[command(flatten)]
     pub common: Common,
     /// The gateways themselves, where --endpoint is a balancer: the first is asked how workers
@@ -85,6 +86,7 @@ pub struct WorkerOptions {
 /// What `flotilla roll gateways` takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct GatewayOptions {
+    /// What both take.
     #[command(flatten)]
     pub common: Common,
     /// Every gateway itself, behind the balancer that --endpoint names

@@ -12,9 +12,9 @@ use super::options::{Common, GatewayOptions, WorkerOptions};
 use super::{Refused, conduct, resume, telling};
 use crate::commands::config::{SettingFlags, load};
 use crate::commands::{in_words, named};
+use crate::operator::Settings;
 use crate::printer::Printer;
 use crate::probe::{self, Endpoint};
-use crate::roles::secret;
 use crate::roll::{CommandPlatform, GatewayHands, Hands, WorkerHands, WorkerTarget, now};
 
 const STATUS_WITHIN: Duration = Duration::from_secs(5);
@@ -48,10 +48,10 @@ struct Base {
 
 pub(super) async fn workers(
     options: &WorkerOptions,
-    default_endpoint: &str,
+    settings: &Settings,
     printer: Printer,
 ) -> Result<ExitCode, Refused> {
-    let base = base(&options.common, default_endpoint)?;
+    let base = base(&options.common, settings)?;
     let counters = endpoints(&options.gateway)?;
     let counters = if counters.is_empty() { vec![base.endpoint.clone()] } else { counters };
     let pool = default_pool(&base.endpoint).await?;
@@ -88,10 +88,10 @@ pub(super) async fn workers(
 
 pub(super) async fn gateways(
     options: &GatewayOptions,
-    default_endpoint: &str,
+    settings: &Settings,
     printer: Printer,
 ) -> Result<ExitCode, Refused> {
-    let base = base(&options.common, default_endpoint)?;
+    let base = base(&options.common, settings)?;
     let gateways = endpoints(&options.gateway)?;
     let pool = default_pool(&base.endpoint).await?;
     let platform = platform("gateways", &options.common);
@@ -171,14 +171,17 @@ fn long_sessions(fleet: &[Seen], patience: Duration) -> Option<String> {
     ))
 }
 
-fn base(options: &Common, default_endpoint: &str) -> Result<Base, Refused> {
-    let endpoint = named(&options.endpoint).unwrap_or(default_endpoint);
+fn base(options: &Common, settings: &Settings) -> Result<Base, Refused> {
+    let endpoint = named(&options.endpoint).unwrap_or(&settings.endpoint);
     let endpoint = endpoint.parse().map_err(|why| Refused::new(format!("--endpoint: {why}")))?;
     let config = load(&SettingFlags::default(), Role::Standalone)?.config;
-    let keyring = secret::keyring(&config.fleet).map_err(|why| Refused {
-        why: format!("{why:#}"),
-        hint: Some("workers and gateways obey who knows their FLOTILLA_FLEET_SECRET"),
+    let keyring = settings.keyring.clone().ok_or(Refused {
+        why: "there is no fleet secret to vouch for us".to_owned(),
+        hint: Some(
+            "set FLOTILLA_FLEET_SECRET, or FLOTILLA_FLEET_SECRET_FILE, as the workers have it",
+        ),
     })?;
+    let keyring = SharedKeyring::new(keyring);
     let patience = Patience {
         start: options.start_timeout,
         probe: options.probe_timeout,
