@@ -207,7 +207,7 @@ impl<L: Launcher, R: Fn(Advert) + Send + 'static> Supervisor<L, R> {
                 let _ = reply.send(report::sessions(&self.config, &self.pool, now));
             }
             Command::Drain => self.pool.drain(now),
-            Command::Leave => self.pool.leave(now),
+            Command::Leave => self.pool.drain_for_good(now),
             Command::Undrain(reply) => {
                 let _ = reply.send(self.pool.undrain(now));
             }

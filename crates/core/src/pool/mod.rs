@@ -361,7 +361,7 @@ impl Pool {
     }
 
     /// As [`Pool::drain`], for a worker that will end: it cannot be called off any more.
-    pub fn leave(&mut self, now: Moment) {
+    pub fn drain_for_good(&mut self, now: Moment) {
         self.leaving = true;
         self.drain(now);
     }

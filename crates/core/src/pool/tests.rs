@@ -237,7 +237,7 @@ fn a_drain_can_be_called_off_unless_the_worker_leaves() {
     assert!(pool.undrain(secs(2)));
     settle(&mut pool, secs(2));
     admit(&mut pool, "1", &shared("a"), secs(3));
-    pool.leave(secs(4));
+    pool.drain_for_good(secs(4));
     assert!(!pool.undrain(secs(5)), "a worker that leaves never comes back");
     assert_eq!(pool.admit(session(2), &shared("a"), secs(5)), Err(NotAdmitted::Draining));
     assert_eq!(pool.used(), 1, "who is there stays");
