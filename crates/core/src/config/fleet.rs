@@ -1,7 +1,9 @@
 //! What makes several processes one grid.
 
+use std::time::Duration;
+
 use super::group::group;
-use super::kind::{Hidden, Maybe, Switch, Text};
+use super::kind::{Hidden, Maybe, Span, Switch, Text};
 use super::secret::Secret;
 
 group! {
@@ -24,5 +26,9 @@ group! {
         /// Whether a gateway sends clients to workers directly, where that is possible. Otherwise it
         /// relays. A client chooses for itself with `?route=direct` or `?route=relay`.
         redirect: bool as Switch = "false", fleet;
+        /// How long a gateway that stops, or is drained, still lets clients in while its `/readyz`
+        /// says that it wants none: longer than balancers take to notice. Those who come later are
+        /// told to try again.
+        shutdown_grace: Duration as Span = "5s", fleet;
     }
 }

@@ -28,7 +28,10 @@ pub async fn run(loaded: &Loaded, json: bool, printer: Printer) -> anyhow::Resul
     } else {
         printer.out(format!("Ready: {}", gateway.endpoint()));
     }
-    signals.next().await;
+    tokio::select! {
+        () = signals.next() => {}
+        () = gateway.told_to_stop() => {}
+    }
     printer.note("Stopping: no new sessions, waiting for the live ones. A second signal hurries.");
     let stopped = gateway.stop(signals.next()).await;
     match stopped.ended {

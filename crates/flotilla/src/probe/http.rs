@@ -81,6 +81,13 @@ pub enum HttpError {
     },
 }
 
+impl HttpError {
+    /// Whether there is a machine, and nobody listens on it: the process is not there.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self, Self::Connect { why, .. } if why.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// Asks for `target` and reads the whole answer.
 pub async fn get(
     endpoint: &Endpoint,

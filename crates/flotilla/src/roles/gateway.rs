@@ -10,7 +10,7 @@ use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::metrics::{Fleet, Metrics};
 use flotilla_core::status::Status;
 use flotilla_core::view::{Notice, Patience};
-use flotilla_gateway::{Gateway, Remote, RemoteConfig};
+use flotilla_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
 use flotilla_registry::SharedView;
 use flotilla_registry::redis::{RedisAddress, Subscriber, Subscription};
 use tokio::task::JoinHandle;
@@ -58,7 +58,10 @@ impl GatewayRole {
             observer: Arc::new(Counted(metrics.clone())),
         });
         let gateway = Gateway::new(
-            gateway_config(config, None, address, Some(keyring.clone())),
+            GatewayConfig {
+                shutdown_grace: Some(config.fleet.shutdown_grace),
+                ..gateway_config(config, None, address, Some(keyring.clone()))
+            },
             view.clone(),
             view.subscribe(),
             remote(config, &view, &keyring, metrics.clone()),
@@ -81,15 +84,24 @@ impl GatewayRole {
         self.gateway.status().await
     }
 
-    /// Stops admission and waits for the sessions that it relays, at most the drain timeout or
-    /// until `hurry` resolves.
+    /// Resolves when an operator wants this process to end.
+    pub async fn told_to_stop(&self) {
+        self.gateway.told_to_stop().await;
+    }
+
+    /// Wants no more clients, lets in those who come meanwhile, and waits for the sessions, at most
+    /// the drain timeout or until `hurry` resolves.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
-        self.gateway.drain();
+        let done = async {
+            self.gateway.leave().await;
+            self.gateway.idle().await;
+        };
         tokio::select! {
-            () = self.gateway.idle() => {}
+            () = done => {}
             () = tokio::time::sleep(self.drain_timeout) => {}
             () = hurry => {}
         }
+        self.gateway.drain();
         let ended = self.gateway.active();
         if ended > 0 {
             self.gateway.end_all(&Ending::drained());

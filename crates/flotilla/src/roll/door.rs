@@ -34,7 +34,7 @@ pub(super) struct Door<'a> {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DoorError {
     /// Nobody listens there: no process.
-    #[error("nobody listens at {0}")]
+    #[error("{0}")]
     Closed(String),
     /// It cannot be reached, or does not answer as a worker does.
     #[error("{0}")]
@@ -47,13 +47,9 @@ impl DoorError {
     }
 
     fn of(error: HttpError) -> Self {
-        match error {
-            HttpError::Connect { authority, why }
-                if why.kind() == io::ErrorKind::ConnectionRefused =>
-            {
-                Self::Closed(authority)
-            }
-            error => Self::other(error),
+        match error.is_nobody() {
+            true => Self::Closed(error.to_string()),
+            false => Self::other(error),
         }
     }
 }

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flotilla_core::call::Call;
-use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::keyring::Keyring;
 use flotilla_core::refusal::Served;
 use flotilla_core::rollout::{Ended, Life, Patience, Platform, Seen};
 use flotilla_core::status::{GridState, Status, WorkerState};
@@ -15,8 +14,8 @@ use tokio::time::{Instant, timeout};
 
 use super::hands::Hands;
 use super::workers::now;
-use crate::parts::random;
-use crate::probe::{self, Endpoint, HttpError, Target};
+use crate::operator::{Operator, OperatorError};
+use crate::probe::{self, Endpoint, Target};
 
 /// How long a gateway may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -28,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct GatewayHands<P> {
     gateways: Vec<Endpoint>,
-    keyring: SharedKeyring,
+    keyring: Keyring,
     platform: P,
     since: f64,
     served: Served,
@@ -42,7 +41,7 @@ impl<P: Platform> GatewayHands<P> {
     /// These gateways; those are old that started before `since`.
     pub fn new(
         gateways: Vec<Endpoint>,
-        keyring: SharedKeyring,
+        keyring: Keyring,
         platform: P,
         since: f64,
         served: Served,
@@ -80,31 +79,9 @@ impl<P: Platform> GatewayHands<P> {
         }
     }
 
-    /// Has a gateway do something to itself.
-    async fn tell(&self, who: &str, deed: &str) -> Result<(), Told> {
-        let gateway = self.find(who).map_err(Told::Other)?;
-        let target = gateway.beneath(&format!("v1/gateway/{deed}"));
-        let path = target.split('?').next().unwrap_or_default();
-        let nonce = random().map_err(|why| Told::Other(why.to_string()))?;
-        let call = Call { method: "POST", path, body: b"" };
-        let at = Duration::from_secs_f64(now());
-        let token = call.token(&self.keyring.get(), at, u64::from_le_bytes(nonce));
-        let headers = [("Authorization".to_owned(), format!("Bearer {token}"))];
-        let answer = timeout(ANSWER_WITHIN, probe::post(gateway, &target, &headers, b"")).await;
-        let answer = answer.map_err(|_| Told::Other("no answer in time".to_owned()))?;
-        match answer {
-            Ok(answer) if answer.is_success() => Ok(()),
-            Ok(answer) => {
-                let words = answer.text();
-                Err(Told::Other(format!("it answered {}: {}", answer.status, words.trim())))
-            }
-            Err(HttpError::Connect { why, .. })
-                if why.kind() == std::io::ErrorKind::ConnectionRefused =>
-            {
-                Err(Told::Gone)
-            }
-            Err(why) => Err(Told::Other(why.to_string())),
-        }
+    fn operator(&self, who: &Life) -> Result<Operator, String> {
+        let gateway = self.find(&who.id)?.clone();
+        Ok(Operator::new(gateway, Some(self.keyring.clone()), ANSWER_WITHIN))
     }
 
     /// Waits until nobody listens there any more.
@@ -118,21 +95,6 @@ impl<P: Platform> GatewayHands<P> {
             tokio::time::sleep(AGAIN).await;
         }
         Ok(())
-    }
-}
-
-/// Why a gateway did not do what it was told.
-enum Told {
-    Gone,
-    Other(String),
-}
-
-impl Told {
-    fn words(self) -> String {
-        match self {
-            Self::Gone => "nobody listens there".to_owned(),
-            Self::Other(why) => why,
-        }
     }
 }
 
@@ -173,22 +135,24 @@ impl<P: Platform> Hands for GatewayHands<P> {
     }
 
     async fn drain(&self, who: &Life) -> Result<(), String> {
-        self.tell(&who.id, "drain").await.map_err(Told::words)
+        let told = self.operator(who)?.drain_gateway().await;
+        told.map(drop).map_err(|why| why.to_string())
     }
 
     async fn undrain(&self, who: &Life) -> Result<(), String> {
-        self.tell(&who.id, "undrain").await.map_err(Told::words)
+        let told = self.operator(who)?.undrain_gateway().await;
+        told.map(drop).map_err(|why| why.to_string())
     }
 
     async fn stop(&self, who: &Life) -> Result<(), String> {
-        if self.platform.stop(&who.id, &who.id).await? == Ended::Yes {
-            return self.closed(&who.id).await;
+        if self.platform.stop(&who.id, &who.id).await? == Ended::NotHere {
+            match self.operator(who)?.shut_gateway_down().await {
+                Ok(_) => {}
+                Err(OperatorError::Http(why)) if why.is_nobody() => {}
+                Err(why) => return Err(why.to_string()),
+            }
         }
-        match self.tell(&who.id, "shutdown").await {
-            Ok(()) => self.closed(&who.id).await,
-            Err(Told::Gone) => Ok(()),
-            Err(Told::Other(why)) => Err(why),
-        }
+        self.closed(&who.id).await
     }
 }
 

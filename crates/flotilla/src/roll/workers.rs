@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flotilla_core::Advert;
-use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::keyring::Keyring;
 use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::refusal::Served;
 use flotilla_core::rollout::{Ended, Life, Patience, Platform, Seen};
@@ -38,7 +38,7 @@ pub struct Target {
 #[derive(Debug)]
 pub struct WorkerHands<P> {
     gateway: Endpoint,
-    keyring: SharedKeyring,
+    keyring: Keyring,
     platform: P,
     target: Target,
     patience: Patience,
@@ -50,7 +50,7 @@ impl<P: Platform> WorkerHands<P> {
     /// Sees workers as this gateway does.
     pub fn new(
         gateway: Endpoint,
-        keyring: SharedKeyring,
+        keyring: Keyring,
         platform: P,
         target: Target,
         patience: Patience,
@@ -83,8 +83,8 @@ impl<P: Platform> WorkerHands<P> {
 
     /// Has this life do something.
     async fn tell(&self, who: &Life, deed: Deed) -> Result<Outcome, DoorError> {
-        let (address, keyring) = (self.address(who).map_err(DoorError::Other)?, self.keyring.get());
-        let door = Door::at(&address, &keyring)?;
+        let address = self.address(who).map_err(DoorError::Other)?;
+        let door = Door::at(&address, &self.keyring)?;
         let advert = door.hello().await?;
         if (&advert.id.0, advert.started_at) != (&who.id, who.life) {
             let words = "another worker is at its address";
@@ -95,8 +95,8 @@ impl<P: Platform> WorkerHands<P> {
 
     /// Waits until nobody listens there any more.
     async fn closed(&self, who: &Life) -> Result<(), String> {
-        let (address, keyring) = (self.address(who)?, self.keyring.get());
-        let door = Door::at(&address, &keyring).map_err(|why| why.to_string())?;
+        let address = self.address(who)?;
+        let door = Door::at(&address, &self.keyring).map_err(|why| why.to_string())?;
         let deadline = Instant::now() + self.patience.stop;
         while door.is_open().await {
             if Instant::now() >= deadline {
@@ -153,9 +153,9 @@ impl<P: Platform> Hands for WorkerHands<P> {
     }
 
     async fn probe(&self, who: &Life) -> Result<String, String> {
-        let (address, keyring) = (self.address(who)?, self.keyring.get());
+        let address = self.address(who)?;
         let words = |why: DoorError| why.to_string();
-        let door = Door::at(&address, &keyring).map_err(words)?;
+        let door = Door::at(&address, &self.keyring).map_err(words)?;
         let advert = door.hello().await.map_err(words)?;
         if let Some(wanted) = &self.target.release
             && *wanted != advert.release

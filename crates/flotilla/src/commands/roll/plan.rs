@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use flotilla_core::config::Role;
-use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::keyring::Keyring;
 use flotilla_core::rollout::{Patience, Plan, Rollout, Seen};
 use flotilla_core::status::{PoolStatus, WorkerState};
 
@@ -38,7 +38,7 @@ pub(super) struct Ready<H> {
 /// What the settings and options say together.
 struct Base {
     endpoint: Endpoint,
-    keyring: SharedKeyring,
+    keyring: Keyring,
     patience: Patience,
     /// What started before this is old.
     since: f64,
@@ -181,7 +181,6 @@ fn base(options: &Common, settings: &Settings) -> Result<Base, Refused> {
             "set FLOTILLA_FLEET_SECRET, or FLOTILLA_FLEET_SECRET_FILE, as the workers have it",
         ),
     })?;
-    let keyring = SharedKeyring::new(keyring);
     let patience = Patience {
         start: options.start_timeout,
         probe: options.probe_timeout,
