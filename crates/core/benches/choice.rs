@@ -11,7 +11,7 @@ use flotilla_core::advert::Advert;
 use flotilla_core::fleet::Fleet;
 use flotilla_core::{BrowserKind, PlaywrightVersion, WorkerId};
 use flotilla_testkit::report::{
-    Aim, Bar, Chart, Machine, Row, Section, median, number, version_of,
+    Aim, Bar, Chart, Machine, Row, Samples, Section, median, number, version_of,
 };
 
 const FLEETS: [usize; 3] = [100, 1_000, 10_000];
@@ -28,10 +28,7 @@ struct Work {
     random: u64,
 }
 
-/// Nanoseconds, sorted.
-struct Samples(Vec<u32>);
-
-/// What one round over one fleet came to.
+/// What one round over one fleet came to, in nanoseconds.
 struct Round {
     choice: Samples,
     update: Samples,
@@ -121,6 +118,7 @@ fn section(sizes: &[Size]) -> Section {
             chart("choice", sizes, |size| size.choice),
             chart("update", sizes, |size| size.update),
         ],
+        curves: Vec::new(),
     }
 }
 
@@ -149,9 +147,9 @@ impl Size {
         let median_of =
             |figure: fn(&Round) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
         Self {
-            choice: median_of(|round| round.choice.mean()),
+            choice: median_of(|round| round.choice.usual()),
             choice_p99: median_of(|round| round.choice.p99()),
-            update: median_of(|round| round.update.mean()),
+            update: median_of(|round| round.update.usual()),
             update_p99: median_of(|round| round.update.p99()),
         }
     }
@@ -186,7 +184,7 @@ impl Work {
     }
 
     /// Steps of a choice and an update, timed one by one.
-    fn round(&mut self, clock: u32) -> Round {
+    fn round(&mut self, clock: f64) -> Round {
         let (mut choices, mut updates) = (Vec::new(), Vec::new());
         for step in 0..STEPS {
             let version = VERSIONS[step % VERSIONS.len()];
@@ -202,7 +200,7 @@ impl Work {
             self.fleet.update(black_box(advert));
             updates.push(nanoseconds(began, clock));
         }
-        Round { choice: Samples::new(choices), update: Samples::new(updates) }
+        Round { choice: choices.into_iter().collect(), update: updates.into_iter().collect() }
     }
 
     /// The chosen worker has one more session.
@@ -234,31 +232,11 @@ impl Work {
     }
 }
 
-impl Samples {
-    fn new(mut nanoseconds: Vec<u32>) -> Self {
-        nanoseconds.sort_unstable();
-        Self(nanoseconds)
-    }
-
-    /// The mean without the slowest hundredth.
-    fn mean(&self) -> f64 {
-        let usual = &self.0[..self.0.len() * 99 / 100];
-        usual.iter().map(|took| f64::from(*took)).sum::<f64>() / usual.len() as f64
-    }
-
-    fn p99(&self) -> f64 {
-        f64::from(self.0[self.0.len() * 99 / 100])
-    }
-}
-
 /// What it costs to look at the clock.
-fn clock() -> u32 {
-    let mut looks: Vec<u32> = (0..STEPS).map(|_| nanoseconds(Instant::now(), 0)).collect();
-    looks.sort_unstable();
-    looks[looks.len() / 2]
+fn clock() -> f64 {
+    (0..STEPS).map(|_| nanoseconds(Instant::now(), 0.0)).collect::<Samples>().p50()
 }
 
-fn nanoseconds(since: Instant, clock: u32) -> u32 {
-    let took = u32::try_from(since.elapsed().as_nanos()).unwrap_or(u32::MAX);
-    took.saturating_sub(clock)
+fn nanoseconds(since: Instant, clock: f64) -> f64 {
+    (since.elapsed().as_nanos() as f64 - clock).max(0.0)
 }

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::advert::Advert;
 use crate::browser::BrowserKind;
@@ -26,7 +27,7 @@ pub struct Fleet {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    advert: Advert,
+    advert: Arc<Advert>,
     /// Sessions on their way there, not yet answered: they count for the order of choice only.
     pending: usize,
     /// Browsers that it could not launch just now.
@@ -47,8 +48,16 @@ impl Entry {
 }
 
 impl Fleet {
-    /// Takes in what a worker says of itself.
-    pub fn update(&mut self, advert: Advert) {
+    /// Takes in what a worker says of itself. Where that does not change its place in the order, as
+    /// with most heartbeats, the order is not touched.
+    pub fn update(&mut self, advert: impl Into<Arc<Advert>>) {
+        let advert = advert.into();
+        if let Some(entry) = self.workers.get_mut(&advert.id)
+            && stand_alike(&entry.advert, &advert)
+        {
+            entry.advert = advert;
+            return;
+        }
         let (pending, ailing) = match self.take(&advert.id) {
             Some(old) => (old.pending, old.ailing),
             None => Default::default(),
@@ -127,12 +136,12 @@ impl Fleet {
 
     /// One worker.
     pub fn worker(&self, id: &WorkerId) -> Option<&Advert> {
-        self.workers.get(id).map(|entry| &entry.advert)
+        self.workers.get(id).map(|entry| &*entry.advert)
     }
 
     /// Every worker, in no order.
     pub fn workers(&self) -> impl Iterator<Item = &Advert> {
-        self.workers.values().map(|entry| &entry.advert)
+        self.workers.values().map(|entry| &*entry.advert)
     }
 
     fn change(&mut self, id: &WorkerId, change: impl FnOnce(&mut Entry)) {
@@ -165,6 +174,12 @@ impl Fleet {
         }
         Some(old)
     }
+}
+
+/// Whether both have the same place in the order of choice.
+fn stand_alike(one: &Advert, other: &Advert) -> bool {
+    let place = |advert: &Advert| (advert.free(), advert.lifetime, advert.draining);
+    place(one) == place(other) && one.serves == other.serves
 }
 
 #[cfg(test)]

@@ -2,7 +2,14 @@
 //!
 //! It decides only who is next. Deadlines and the waiting itself are the gateway's.
 
+mod line;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+use line::Line;
 
 /// Who waits. Numbers are given in order of arrival and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,72 +24,84 @@ pub struct Full {
     pub limit: usize,
 }
 
-/// A queue with turns between keys. `T` is what the owner keeps for each that waits.
+/// A queue with turns between keys. `W` is what somebody waits for, of which there are few; `T` is
+/// what the owner keeps for each that waits.
+///
+/// Whoever waits for the same with the same key stands in one line, so that a call looks at the
+/// heads of lines only: it comes with every change of the fleet, and thousands may wait.
 #[derive(Debug)]
-pub struct Queue<T> {
+pub struct Queue<W, T> {
     limit: usize,
     next: u64,
     len: usize,
     /// Keys that have somebody waiting, in the order of their turns.
     turns: VecDeque<String>,
-    lines: HashMap<String, VecDeque<(Place, T)>>,
+    lines: HashMap<String, Line<W, T>>,
+    /// How many wait for each.
+    waiting: HashMap<W, usize>,
 }
 
-impl<T> Queue<T> {
+// === impl Queue ===
+
+impl<W: Copy + Eq + Hash, T> Queue<W, T> {
     /// An empty queue for `limit` at most.
     pub fn new(limit: usize) -> Self {
-        Self { limit, next: 0, len: 0, turns: VecDeque::new(), lines: HashMap::new() }
+        Self {
+            limit,
+            next: 0,
+            len: 0,
+            turns: VecDeque::new(),
+            lines: HashMap::new(),
+            waiting: HashMap::new(),
+        }
     }
 
     /// Joins the end of the key's line.
     ///
     /// # Errors
     /// When the queue is full.
-    pub fn join(&mut self, key: &str, waiter: T) -> Result<Place, Full> {
+    pub fn join(&mut self, key: &str, what: W, waiter: T) -> Result<Place, Full> {
         if self.len >= self.limit {
             return Err(Full { waiting: self.len, limit: self.limit });
         }
         let place = Place(self.next);
         self.next += 1;
-        self.line(key).push_back((place, waiter));
-        self.len += 1;
+        self.rejoin(key, place, what, waiter);
         Ok(place)
     }
 
     /// Takes back the place that this waiter had: it was called, but the slot was gone.
-    pub fn rejoin(&mut self, key: &str, place: Place, waiter: T) {
-        let line = self.line(key);
-        let at = line.partition_point(|(other, _)| *other < place);
-        line.insert(at, (place, waiter));
+    pub fn rejoin(&mut self, key: &str, place: Place, what: W, waiter: T) {
+        if !self.lines.contains_key(key) {
+            self.turns.push_back(key.to_owned());
+        }
+        self.lines.entry(key.to_owned()).or_default().insert(place, what, waiter);
+        *self.waiting.entry(what).or_default() += 1;
         self.len += 1;
     }
 
-    /// Who is next: the first that fits, of the first key in turn that has one.
-    pub fn call(&mut self, mut fits: impl FnMut(&T) -> bool) -> Option<(Place, T)> {
-        let (turn, at) = self.turns.iter().enumerate().find_map(|(turn, key)| {
-            let at = self.lines.get(key)?.iter().position(|(_, waiter)| fits(waiter))?;
-            Some((turn, at))
+    /// Who is next: the first whose wish can be granted, of the first key in turn that has one.
+    pub fn call(&mut self, mut can_be_had: impl FnMut(W) -> bool) -> Option<(Place, W, T)> {
+        let had: Vec<W> = self.waiting.keys().copied().filter(|what| can_be_had(*what)).collect();
+        if had.is_empty() {
+            return None;
+        }
+        let (turn, place) = self.turns.iter().enumerate().find_map(|(turn, key)| {
+            let place = self.lines.get(key)?.first(&had)?;
+            Some((turn, place))
         })?;
         let key = self.turns.remove(turn)?;
-        let line = self.lines.get_mut(&key)?;
-        let called = line.remove(at)?;
-        self.len -= 1;
-        if line.is_empty() {
-            self.lines.remove(&key);
-        } else {
+        let (what, waiter) = self.take(&key, place)?;
+        if self.lines.contains_key(&key) {
             self.turns.push_back(key);
         }
-        Some(called)
+        Some((place, what, waiter))
     }
 
     /// Leaves the queue; `None` when already called.
     pub fn leave(&mut self, key: &str, place: Place) -> Option<T> {
-        let line = self.lines.get_mut(key)?;
-        let at = line.iter().position(|(other, _)| *other == place)?;
-        let (_, waiter) = line.remove(at)?;
-        self.len -= 1;
-        if line.is_empty() {
-            self.lines.remove(key);
+        let (_, waiter) = self.take(key, place)?;
+        if !self.lines.contains_key(key) {
             self.turns.retain(|other| other != key);
         }
         Some(waiter)
@@ -90,7 +109,7 @@ impl<T> Queue<T> {
 
     /// How many of the same key are ahead of this place.
     pub fn ahead(&self, key: &str, place: Place) -> usize {
-        self.lines.get(key).map_or(0, |line| line.partition_point(|(other, _)| *other < place))
+        self.lines.get(key).map_or(0, |line| line.ahead(place))
     }
 
     /// How many wait.
@@ -108,103 +127,31 @@ impl<T> Queue<T> {
         self.limit
     }
 
-    /// All that wait, in no order between keys.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.lines.values().flatten().map(|(_, waiter)| waiter)
+    /// How many wait for what.
+    pub fn waiting(&self) -> impl Iterator<Item = (W, usize)> {
+        self.waiting.iter().map(|(what, waiting)| (*what, *waiting))
     }
 
-    fn line(&mut self, key: &str) -> &mut VecDeque<(Place, T)> {
-        if !self.lines.contains_key(key) {
-            self.turns.push_back(key.to_owned());
+    /// The one that came first.
+    pub fn oldest(&self) -> Option<&T> {
+        let firsts = self.lines.values().filter_map(Line::oldest);
+        firsts.min_by_key(|(place, _)| *place).map(|(_, waiter)| waiter)
+    }
+
+    /// Takes one out of its line, and the line away when it was the last.
+    fn take(&mut self, key: &str, place: Place) -> Option<(W, T)> {
+        let line = self.lines.get_mut(key)?;
+        let (what, waiter) = line.take(place)?;
+        if line.is_empty() {
+            self.lines.remove(key);
         }
-        self.lines.entry(key.to_owned()).or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn calls(queue: &mut Queue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.call(|_| true).map(|(_, waiter)| waiter)).collect()
-    }
-
-    #[test]
-    fn one_key_is_served_in_order_of_arrival() {
-        let mut queue = Queue::new(10);
-        for n in 0..5 {
-            queue.join("a", n).unwrap();
-        }
-        assert_eq!(calls(&mut queue), [0, 1, 2, 3, 4]);
-        assert!(queue.is_empty());
-    }
-
-    #[test]
-    fn a_flood_of_one_key_delays_another_by_one_turn() {
-        let mut queue = Queue::new(100);
-        for n in 0..50 {
-            queue.join("flood", n).unwrap();
-        }
-        queue.join("other", 99).unwrap();
-        assert_eq!(calls(&mut queue)[..3], [0, 99, 1]);
-    }
-
-    #[test]
-    fn the_queue_is_bounded_and_says_so() {
-        let mut queue = Queue::new(1);
-        queue.join("a", 1).unwrap();
-        assert_eq!(queue.join("b", 2), Err(Full { waiting: 1, limit: 1 }));
-    }
-
-    #[test]
-    fn who_leaves_is_not_called_and_who_rejoins_has_its_old_place() {
-        let mut queue = Queue::new(10);
-        let first = queue.join("a", 1).unwrap();
-        let second = queue.join("a", 2).unwrap();
-        queue.join("a", 3).unwrap();
-        assert_eq!(queue.ahead("a", second), 1);
-        assert_eq!(queue.leave("a", second), Some(2));
-        assert_eq!(queue.leave("a", second), None);
-        let (place, waiter) = queue.call(|_| true).unwrap();
-        assert_eq!((place, waiter), (first, 1));
-        queue.rejoin("a", place, waiter);
-        assert_eq!(calls(&mut queue), [1, 3]);
-    }
-
-    #[test]
-    fn who_cannot_be_served_now_does_not_hold_up_the_others() {
-        let mut queue = Queue::new(10);
-        for n in [1, 2, 3] {
-            queue.join("a", n).unwrap();
-        }
-        assert_eq!(queue.call(|n| n % 2 == 0).unwrap().1, 2);
-        assert_eq!(queue.call(|n| *n > 5), None);
-        assert_eq!(calls(&mut queue), [1, 3]);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn nobody_is_lost_and_a_key_keeps_its_order(ops in proptest::collection::vec((0u8..3, 0u8..4), 1..200)) {
-            let mut queue = Queue::new(30);
-            let (mut waiting, mut at) = (std::collections::BTreeMap::<String, Vec<(Place, u32)>>::new(), 0);
-            for (op, key) in ops {
-                let key = key.to_string();
-                match op {
-                    0 => if let Ok(place) = queue.join(&key, at) {
-                        waiting.entry(key).or_default().push((place, at));
-                        at += 1;
-                    },
-                    1 => if let Some((_, waiter)) = queue.call(|_| true) {
-                        let line = waiting.values_mut().find(|l| l.first().is_some_and(|w| w.1 == waiter));
-                        line.expect("called out of order").remove(0);
-                    },
-                    _ => if let Some((place, waiter)) = waiting.get(&key).and_then(|l| l.last()).copied() {
-                        proptest::prop_assert_eq!(queue.leave(&key, place), Some(waiter));
-                        waiting.get_mut(&key).expect("there").pop();
-                    },
-                }
-                proptest::prop_assert_eq!(queue.len(), waiting.values().map(Vec::len).sum::<usize>());
+        if let Some(waiting) = self.waiting.get_mut(&what) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                self.waiting.remove(&what);
             }
         }
+        self.len -= 1;
+        Some((what, waiter))
     }
 }

@@ -130,6 +130,20 @@ impl Refusal {
         .retry_after(Duration::from_secs(5))
     }
 
+    /// The gateway itself can take no more, whatever the workers could.
+    pub fn gateway_full(limit: usize) -> Self {
+        Self::new(
+            503,
+            "gateway_full",
+            format!(
+                "this gateway has as many sessions as it may have open files for ({limit}). Try \
+                 again later, or ask the operator for another gateway or a higher limit of open \
+                 files (ulimit -n)"
+            ),
+        )
+        .retry_after(Duration::from_secs(5))
+    }
+
     /// No slot became free in time.
     pub fn deadline_passed(waited: Duration, ahead: usize) -> Self {
         Self::new(

@@ -11,7 +11,7 @@ use crate::refusal::Served;
 /// The line before the workers. `T` is what the owner keeps for each that waits.
 #[derive(Debug)]
 pub struct Turns<T> {
-    queue: Queue<(Served, T)>,
+    queue: Queue<Served, T>,
     trying: HashMap<Served, usize>,
 }
 
@@ -36,24 +36,24 @@ impl<T> Turns<T> {
     /// # Errors
     /// When it is full.
     pub fn join(&mut self, key: &str, served: Served, waiter: T) -> Result<Place, Full> {
-        self.queue.join(key, (served, waiter))
+        self.queue.join(key, served, waiter)
     }
 
     /// Takes back the place that this one had before it was called.
     pub fn rejoin(&mut self, key: &str, place: Place, served: Served, waiter: T) {
-        self.queue.rejoin(key, place, (served, waiter));
+        self.queue.rejoin(key, place, served, waiter);
     }
 
     /// Leaves the line; `None` when already called.
     pub fn leave(&mut self, key: &str, place: Place) -> Option<T> {
-        self.queue.leave(key, place).map(|(_, waiter)| waiter)
+        self.queue.leave(key, place)
     }
 
     /// The next for whom a slot seems free, given how many are. It counts as trying.
     pub fn call(&mut self, free: impl Fn(Served) -> usize) -> Option<(Served, T)> {
         let trying = &self.trying;
-        let fits = |served: &Served| free(*served) > trying.get(served).copied().unwrap_or(0);
-        let (_, (served, waiter)) = self.queue.call(|(served, _)| fits(served))?;
+        let fits = |served| free(served) > trying.get(&served).copied().unwrap_or(0);
+        let (_, served, waiter) = self.queue.call(fits)?;
         self.begin(served);
         Some((served, waiter))
     }
@@ -70,9 +70,14 @@ impl<T> Turns<T> {
         self.queue.ahead(key, place)
     }
 
-    /// All that wait, in no order between keys.
-    pub fn iter(&self) -> impl Iterator<Item = (Served, &T)> {
-        self.queue.iter().map(|(served, waiter)| (*served, waiter))
+    /// How many wait for what.
+    pub fn waiting(&self) -> impl Iterator<Item = (Served, usize)> {
+        self.queue.waiting()
+    }
+
+    /// The one that came first.
+    pub fn oldest(&self) -> Option<&T> {
+        self.queue.oldest()
     }
 
     /// How many try now.

@@ -10,6 +10,7 @@ mod known;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::advert::Advert;
@@ -22,6 +23,9 @@ pub use known::{Known, Standing};
 
 /// How long a session's contexts usually take to be disposed.
 const SOON: Duration = Duration::from_millis(100);
+/// What ended within this before the registry was lost may not have been told through it: so long
+/// it takes to see that it is gone.
+const LATELY: Duration = Duration::from_secs(5);
 
 /// The patience of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,25 +138,28 @@ impl View {
 
     /// Takes in an advert that came through the registry.
     pub fn heard(&mut self, advert: Advert, now: Moment) -> Heard {
-        let id = advert.id.clone();
-        let Some(known) = self.known.get_mut(&id) else {
+        let advert = Arc::new(advert);
+        let id = &advert.id;
+        let Some(known) = self.known.get_mut(id) else {
+            self.known.insert(id.clone(), Known::new(advert.clone(), now));
             self.check_timing(&advert);
-            self.known.insert(id.clone(), Known::new(advert, now));
-            self.index(&id);
-            self.plan(&id, now);
+            self.index(id);
+            self.plan(id, now);
             return Heard::Taken;
         };
         if known.advert.instance == advert.instance {
-            let news = known.news(advert, now);
-            if news && known.standing == Standing::Unproved {
-                self.plan(&id, now);
+            if !known.news(advert.clone(), now) {
+                return Heard::Old;
             }
-            self.index(&id);
-            return if news { Heard::Taken } else { Heard::Old };
+            if known.standing == Standing::Unproved {
+                self.plan(id, now);
+            }
+            self.index(id);
+            return Heard::Taken;
         }
-        known.challenger = Some(advert);
+        known.challenger = Some(advert.clone());
         let at = known.next_try.max(now);
-        self.plan(&id, at);
+        self.plan(id, at);
         Heard::Contested
     }
 
@@ -167,12 +174,12 @@ impl View {
 
     /// Takes in what a worker said itself, in an answer to us.
     pub fn answered(&mut self, advert: Advert, now: Moment) {
-        let id = advert.id.clone();
-        if let Some(known) = self.known.get_mut(&id)
+        let advert = Arc::new(advert);
+        if let Some(known) = self.known.get_mut(&advert.id)
             && known.advert.instance == advert.instance
+            && known.news(advert.clone(), now)
         {
-            known.news(advert, now);
-            self.index(&id);
+            self.index(&advert.id);
         }
     }
 
@@ -248,7 +255,7 @@ impl View {
     fn proved(&mut self, advert: Advert, now: Moment) {
         let id = advert.id.clone();
         let Some(known) = self.known.get_mut(&id) else { return };
-        known.news(advert, now);
+        known.news(Arc::new(advert), now);
         known.failures = 0;
         if known.standing != Standing::Proved {
             known.standing = Standing::Proved;
@@ -259,7 +266,7 @@ impl View {
             self.notices.push(Notice::Duplicate {
                 id: id.clone(),
                 holder: known.advert.endpoint.clone(),
-                rejected: challenger.endpoint,
+                rejected: challenger.endpoint.clone(),
             });
         }
         if self.blind.is_some() {
@@ -291,9 +298,12 @@ impl View {
     pub fn lost_registry(&mut self, now: Moment) {
         if self.blind.is_none() {
             self.blind = Some(now);
-            let ids: Vec<_> = self.known.keys().cloned().collect();
-            for id in ids {
-                self.plan(&id, now + self.patience.poll);
+            let poll = self.patience.poll;
+            let wait = |known: &mut Known| known.pace_without_registry(poll, now);
+            let all: Vec<_> =
+                self.known.iter_mut().map(|(id, known)| (id.clone(), wait(known))).collect();
+            for (id, wait) in all {
+                self.plan(&id, now + wait);
             }
         }
     }
@@ -308,12 +318,13 @@ impl View {
     /// A slot of this worker is about to become free. Where the registry cannot tell, it is asked,
     /// again and again for a while. `true` when it is.
     pub fn ask_again(&mut self, id: &WorkerId, now: Moment) -> bool {
-        let asked = self.blind.is_some();
-        if asked && let Some(known) = self.known.get_mut(id) {
+        let Some(known) = self.known.get_mut(id) else { return false };
+        known.vacated = Some(now);
+        if self.blind.is_some() {
             known.pace = SOON;
             self.plan(id, now + SOON);
         }
-        asked
+        self.blind.is_some()
     }
 
     /// Since when the registry cannot be reached.

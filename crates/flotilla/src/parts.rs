@@ -16,10 +16,13 @@ use flotilla_gateway::{EVERYBODY, GatewayConfig};
 use flotilla_worker::WorkerConfig;
 use flotilla_worker::driver::{DriverConfig, DriverLauncher, ExecShim};
 use flotilla_worker::provision::Catalogue;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 /// How often the memory of browsers is measured, and idle drivers are looked for.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// Open files that a gateway needs beside its sessions: pages, workers that are dialled back, Redis.
+const OWN_FILES: usize = 160;
 /// How long a browser or a driver that is not the default one is kept without work.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -61,7 +64,21 @@ pub(crate) fn default_served(config: &Config, catalogue: &Catalogue) -> Option<S
     flat(catalogue).into_iter().find(|served| *served == (kind, version))
 }
 
+/// Lets this process have as many open files as it is allowed to ask for, and tells how many that
+/// is. Shells and service managers start programs with 1024, which is 500 sessions.
+pub(crate) fn open_files() -> usize {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files).unwrap_or(usize::MAX)
+}
+
 pub(crate) async fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    // Every connection will be one.
+    open_files();
     let (host, port) = (config.listen.host.as_str(), config.listen.port);
     TcpListener::bind((host, port)).await.with_context(|| {
         format!("cannot listen on {host}:{port}. Choose another port (--port or PORT), or stop what uses this one")
@@ -142,6 +159,7 @@ pub(crate) fn gateway_config(
             },
             expose_network: config.sessions.expose_network,
         },
+        most_sessions: open_files().saturating_sub(OWN_FILES) / 2,
         default_version: default.map(|served| served.1).or(config.browsers.default_version),
         queue_limit: config.sessions.queue_limit as usize,
         queue_timeout: config.sessions.queue_timeout,

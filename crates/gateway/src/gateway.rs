@@ -17,7 +17,7 @@ use flotilla_core::status::{
 use flotilla_core::wanted::Defaults;
 use flotilla_core::{BrowserKind, PlaywrightVersion, SessionId};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::active::Active;
 use crate::http::{self, Inspect};
@@ -33,6 +33,9 @@ pub struct GatewayConfig {
     pub defaults: Defaults,
     /// The Playwright of clients that do not say theirs.
     pub default_version: Option<PlaywrightVersion>,
+    /// How many sessions there may be at a time, waiting ones included. Each takes two open files,
+    /// and one that waits must not keep another from being let in.
+    pub most_sessions: usize,
     /// How many may wait for a slot.
     pub queue_limit: usize,
     /// How long one may wait.
@@ -72,6 +75,8 @@ pub(crate) struct Inner<R, W> {
     /// Sessions from their handshake to their end.
     under_way: AtomicUsize,
     pub(crate) vouch: Vouch,
+    /// One for each session that may be here.
+    pub(crate) seats: Arc<Semaphore>,
     ready_once: AtomicBool,
     started: Instant,
     // A std mutex: held for map operations, never across an await.
@@ -91,10 +96,12 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
         let free = move |(kind, version): Served| view.look(|fleet| fleet.free(kind, version));
         let line = Line::new(config.queue_limit, Box::new(free));
         tokio::spawn(call_on_change(line.clone(), changed));
+        let seats = Arc::new(Semaphore::new(config.most_sessions.min(Semaphore::MAX_PERMITS)));
         Self(Arc::new(Inner {
             vouch: Vouch::new(config.operators.clone()),
             way_out: WayOut::new(config.shutdown_grace.unwrap_or_default()),
             config,
+            seats,
             registry,
             workers,
             metrics,

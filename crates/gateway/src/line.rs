@@ -71,16 +71,12 @@ impl Line {
 
     /// How many wait, for each browser and version.
     pub(crate) fn waiting(&self) -> HashMap<Served, usize> {
-        self.turns().iter().fold(HashMap::new(), |mut counts, (served, _)| {
-            *counts.entry(served).or_default() += 1;
-            counts
-        })
+        self.turns().waiting().collect()
     }
 
     /// How long the one has waited that came first.
     pub(crate) fn oldest_wait(&self) -> Duration {
-        let turns = self.turns();
-        turns.iter().map(|(_, waiter)| waiter.since.elapsed()).max().unwrap_or_default()
+        self.turns().oldest().map(|waiter| waiter.since.elapsed()).unwrap_or_default()
     }
 
     fn permit(self: &Arc<Self>, served: Served) -> Permit {

@@ -18,7 +18,7 @@ use flotilla_relay::head::{HeadError, read_request_head};
 use flotilla_relay::{CloseReason, Counters, Ended, RelayOptions, RequestHead, Socket, relay};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::active::Active;
 use crate::answer;
@@ -108,6 +108,7 @@ struct Started<L> {
     isolation: Isolation,
     worker: String,
     opened: Opened<L>,
+    seat: OwnedSemaphorePermit,
 }
 
 async fn session<R: Registry, W: Workers>(
@@ -160,6 +161,8 @@ async fn start<R: Registry, W: Workers>(
     let began = Instant::now();
     let wanted = understand(gateway, &head, kind)?;
     let served = serveable(gateway, &wanted)?;
+    let seat = gateway.seats.clone().try_acquire_owned();
+    let seat = seat.map_err(|_| Refusal::gateway_full(gateway.config.most_sessions))?;
     gateway.metrics.connect.phase.observe(ConnectPhase::Auth, began.elapsed());
     let isolation = if wanted.needs_own_browser() { Isolation::Session } else { Isolation::Tenant };
     let demand = demand(served, wanted);
@@ -167,7 +170,7 @@ async fn start<R: Registry, W: Workers>(
         opened = wait_and_open(gateway, id, head, &demand) => opened?,
         () = left(client) => return Err(NotStarted::ClientGone),
     };
-    Ok(Started { id: id.clone(), served, isolation, worker, opened })
+    Ok(Started { id: id.clone(), served, isolation, worker, opened, seat })
 }
 
 /// What the client wants, or why it makes no sense.
@@ -349,7 +352,7 @@ async fn run<R: Registry, W: Workers>(
     early: Bytes,
     started: Started<W::Lease>,
 ) {
-    let Started { id, served, isolation, worker, opened } = started;
+    let Started { id, served, isolation, worker, opened, seat: _seat } = started;
     let Opened { upstream, mut response, ending, lost, lease, .. } = opened;
     let (name, value) = answer::debug_log(&id);
     response.headers.set(name, value);

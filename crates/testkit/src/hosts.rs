@@ -160,7 +160,7 @@ impl Host {
     /// # Panics
     /// When the kernel does not let it.
     pub fn mend(&self) {
-        self.0.lan.set_loss(&self.0.port, Loss::default());
+        self.0.lan.mend(&self.0.port);
         self.0.namespace.remove_delay();
         self.0.lan.set_link(&self.0.port, true);
     }
@@ -179,6 +179,14 @@ impl Host {
     /// When the kernel does not let it.
     pub fn lose_outgoing(&self) {
         self.lose(0, 100);
+    }
+
+    /// Loses all that these two send each other, from now on. Everybody else hears both.
+    ///
+    /// # Panics
+    /// When the kernel does not let it.
+    pub fn part(&self, other: &Self) {
+        self.0.lan.part(&self.0.port, &other.0.port);
     }
 
     /// Loses so many of a hundred IP packets that come in and go out, by chance.

@@ -54,13 +54,33 @@ fn bad(text: &str) -> io::Error {
 /// # Errors
 /// When nobody answers, or what comes back is no HTTP.
 pub fn get(address: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Response> {
+    send(address, "GET", path, headers, "")
+}
+
+/// A request with a body to `address`, with headers; one that is called `Host` replaces ours.
+///
+/// # Errors
+/// When nobody answers, or what comes back is no HTTP.
+pub fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Response> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request += &format!("Host: {address}\r\n");
+    }
+    if method != "GET" || !body.is_empty() {
+        request += &format!("Content-Length: {}\r\n", body.len());
+    }
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
-    request += "\r\n";
+    request += &format!("\r\n{body}");
     stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;

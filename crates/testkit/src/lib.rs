@@ -3,6 +3,7 @@
 pub mod balancer;
 pub mod bed;
 pub mod echo;
+pub mod fakes;
 pub mod fleet;
 pub mod folder;
 pub mod grid;

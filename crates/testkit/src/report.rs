@@ -1,7 +1,9 @@
 //! What a benchmark writes: its section of `docs/performance.md`, the figures as JSON, and a picture.
 
+mod curve;
 mod machine;
 mod picture;
+mod samples;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,8 +11,10 @@ use std::{fs, io};
 
 use serde::Serialize;
 
+pub use curve::{Curve, Line};
 pub use machine::{Machine, version_of};
 pub use picture::{Bar, Chart};
+pub use samples::Samples;
 
 /// A benchmark's part of the page.
 #[derive(Clone, Debug, Serialize)]
@@ -27,8 +31,10 @@ pub struct Section {
     pub rows: Vec<Row>,
     /// What one should know to read them; why an aim is missed.
     pub notes: Vec<String>,
-    /// The picture beside; none when empty.
+    /// The picture beside; none when there are neither bars nor curves.
     pub charts: Vec<Chart>,
+    /// What changes with a size; below the bars.
+    pub curves: Vec<Curve>,
 }
 
 /// One figure, and what it should be.
@@ -105,8 +111,8 @@ impl Section {
         fs::create_dir_all(&folder)?;
         let json = serde_json::to_string_pretty(self)?;
         fs::write(folder.join(format!("{}.json", self.id)), json + "\n")?;
-        if !self.charts.is_empty() {
-            let svg = picture::draw(&self.title, &self.charts);
+        if self.has_picture() {
+            let svg = picture::draw(&self.title, &self.charts, &self.curves);
             fs::write(folder.join(format!("{}.svg", self.id)), svg)?;
         }
         let page = docs.join("performance.md");
@@ -115,6 +121,10 @@ impl Section {
             other => other?,
         };
         fs::write(page, self.placed_in(&old))
+    }
+
+    fn has_picture(&self) -> bool {
+        !self.charts.is_empty() || !self.curves.is_empty()
     }
 
     /// The page with this section in its place, or at the end.
@@ -132,7 +142,7 @@ impl Section {
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.intro.trim());
         text += "| what | figures | measured | aim | |\n|---|---|---|---|---|\n";
         text.extend(self.rows.iter().map(Row::to_markdown));
-        if !self.charts.is_empty() {
+        if self.has_picture() {
             let _ = write!(text, "\n![{}](performance/{}.svg)\n", self.title, self.id);
         }
         text.push('\n');
@@ -205,6 +215,7 @@ mod tests {
             rows: vec![row],
             notes: vec!["A note.".into()],
             charts: vec![Chart { title: "latency".into(), unit: "µs".into(), bars }],
+            curves: Vec::new(),
         }
     }
 

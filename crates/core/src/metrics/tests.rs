@@ -247,6 +247,7 @@ fn requests_and_refusals_are_sorted_by_what_they_are() {
     assert_eq!(Route::of("/v1/workers/w/drain"), Route::Operator);
     assert_eq!(StartResult::from(&Refusal::draining()), StartResult::Maintenance);
     assert_eq!(StartResult::from(&Refusal::queue_full(1, 1)), StartResult::NoCapacity);
+    assert_eq!(StartResult::from(&Refusal::gateway_full(1)), StartResult::NoCapacity);
     assert_eq!(StartResult::from(&Refusal::bad_request("x")), StartResult::ClientError);
     assert_eq!(StartResult::from(&Refusal::other(500, "bug", "x")), StartResult::Internal);
 }

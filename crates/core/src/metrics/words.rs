@@ -45,7 +45,9 @@ impl From<&Refusal> for StartResult {
     fn from(refusal: &Refusal) -> Self {
         match (refusal.code, refusal.status) {
             ("browser_not_served" | "version_not_served", _) => Self::NoVersion,
-            ("nothing_served" | "queue_full" | "queue_timeout", _) => Self::NoCapacity,
+            ("nothing_served" | "queue_full" | "queue_timeout" | "gateway_full", _) => {
+                Self::NoCapacity
+            }
             ("draining", _) => Self::Maintenance,
             ("launch_failed" | "launch_backing_off" | "no_worker", _) => Self::WorkerError,
             (_, 400..=499) => Self::ClientError,

@@ -398,7 +398,7 @@ impl Pool {
         self.effects.push(Effect::End { session: session.clone(), ending: ending.clone() });
         if waits {
             // Nobody has connected it yet, so nobody will say that it is closed.
-            self.leave(session);
+            self.vacate(session);
         }
         true
     }
@@ -460,7 +460,7 @@ impl Pool {
 
     /// Frees the session's slot.
     fn forget(&mut self, session: &SessionId, now: Moment) {
-        if let Some(left) = self.leave(session)
+        if let Some(left) = self.vacate(session)
             && let Some(browser) = self.browsers.get_mut(&left)
         {
             browser.last_used = now;
@@ -468,7 +468,7 @@ impl Pool {
     }
 
     /// Takes the session off its browser.
-    fn leave(&mut self, session: &SessionId) -> Option<BrowserId> {
+    fn vacate(&mut self, session: &SessionId) -> Option<BrowserId> {
         let left = self.sessions.remove(session)?.browser;
         if let Some(browser) = self.browsers.get_mut(&left) {
             browser.sessions.remove(session);

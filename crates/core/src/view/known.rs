@@ -1,5 +1,6 @@
 //! One worker, as a gateway knows it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Check, Patience};
@@ -26,7 +27,7 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct Known {
     /// The newest of what it said.
-    pub advert: Advert,
+    pub advert: Arc<Advert>,
     /// How sure we are.
     pub standing: Standing,
     /// When it was last heard of.
@@ -35,7 +36,7 @@ pub struct Known {
     /// early, so the largest is the nearest.
     uptime_at_zero: i128,
     /// Another worker that claims its name.
-    pub(super) challenger: Option<Advert>,
+    pub(super) challenger: Option<Arc<Advert>>,
     /// What the view counts it for.
     pub(super) offered: Vec<Served>,
     pub(super) due: Option<Moment>,
@@ -43,12 +44,14 @@ pub struct Known {
     pub(super) failures: u32,
     /// How soon it was asked again, the last time that it had to be asked itself.
     pub(super) pace: Duration,
+    /// When a session of ours there ended last.
+    pub(super) vacated: Option<Moment>,
     /// Not dialled back for a challenger before this.
     pub(super) next_try: Moment,
 }
 
 impl Known {
-    pub(super) fn new(advert: Advert, now: Moment) -> Self {
+    pub(super) fn new(advert: Arc<Advert>, now: Moment) -> Self {
         Self {
             uptime_at_zero: uptime_at_zero(&advert, now),
             advert,
@@ -60,12 +63,13 @@ impl Known {
             checking: false,
             failures: 0,
             pace: Duration::MAX,
+            vacated: None,
             next_try: Moment::ZERO,
         }
     }
 
     /// Takes in a newer advert of the same life; `false` when it is not newer.
-    pub(super) fn news(&mut self, advert: Advert, now: Moment) -> bool {
+    pub(super) fn news(&mut self, advert: Arc<Advert>, now: Moment) -> bool {
         if advert.seq <= self.advert.seq {
             return false;
         }
@@ -79,7 +83,7 @@ impl Known {
     }
 
     /// Another life takes this one's place.
-    pub(super) fn succeed(&mut self, successor: Advert, now: Moment) {
+    pub(super) fn succeed(&mut self, successor: Arc<Advert>, now: Moment) {
         let offered = std::mem::take(&mut self.offered);
         *self = Self { offered, ..Self::new(successor, now) };
     }
@@ -102,6 +106,14 @@ impl Known {
         let wait = patience.retry * 2u32.saturating_pow(self.failures.min(16));
         self.failures += 1;
         now + wait.min(patience.retry_most)
+    }
+
+    /// How soon to ask it itself when the registry is lost: at once where a slot may have become
+    /// free that nobody told us of.
+    pub(super) fn pace_without_registry(&mut self, poll: Duration, now: Moment) -> Duration {
+        let lately = |ended| now.saturating_sub(ended) < super::LATELY;
+        self.pace = if self.vacated.is_some_and(lately) { super::SOON } else { poll };
+        self.pace
     }
 
     pub(super) fn check(&self) -> Check {

@@ -168,11 +168,11 @@ fn without_the_registry_nobody_expires_and_workers_are_asked_directly() {
 fn without_the_registry_a_worker_whose_session_ended_is_asked_soon_and_then_less_and_less() {
     let mut view = proved();
     assert!(!view.ask_again(&id(), secs(1)), "the registry tells");
-    view.lost_registry(secs(1));
-    check(&mut view, Ok(advert("one", 3)), secs(6));
-    assert!(view.ask_again(&id(), secs(7)));
+    view.lost_registry(secs(10));
+    check(&mut view, Ok(advert("one", 3)), secs(15));
+    assert!(view.ask_again(&id(), secs(16)));
     let mut waits = Vec::new();
-    let mut now = secs(7);
+    let mut now = secs(16);
     for seq in 4..12 {
         let at = view.next_check().unwrap();
         waits.push((at - now).as_millis());
@@ -180,6 +180,16 @@ fn without_the_registry_a_worker_whose_session_ended_is_asked_soon_and_then_less
         check(&mut view, Ok(advert("one", seq)), now);
     }
     assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+}
+
+#[test]
+fn what_ended_just_before_the_registry_was_lost_is_asked_for_soon() {
+    for (ended, wait) in [(secs(9), Duration::from_millis(100)), (secs(3), secs(5))] {
+        let mut view = proved();
+        view.ask_again(&id(), ended);
+        view.lost_registry(secs(10));
+        assert_eq!(view.next_check(), Some(secs(10) + wait));
+    }
 }
 
 #[test]

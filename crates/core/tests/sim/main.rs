@@ -46,6 +46,10 @@ fn sweep(weather: Weather) {
     for (rule, mut seeds) in rules {
         let n = seeds.len();
         seeds.dedup();
-        println!("{weather:?} {rule}: {n} in {} seeds {:?}", seeds.len(), &seeds[..seeds.len().min(12)]);
+        println!(
+            "{weather:?} {rule}: {n} in {} seeds {:?}",
+            seeds.len(),
+            &seeds[..seeds.len().min(12)]
+        );
     }
 }

@@ -3,51 +3,88 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use flotilla_core::SessionId;
 use flotilla_core::ending::Ending;
 use flotilla_core::pool::Demand;
-use flotilla_core::SessionId;
 
 /// One message on a connection.
 #[derive(Clone, Debug)]
 pub(crate) enum Msg {
     // A client and its gateway.
     /// The handshake.
-    Want { key: String, demand: Demand },
+    Want {
+        key: String,
+        demand: Demand,
+    },
     /// 101.
-    LetIn { session: SessionId },
+    LetIn {
+        session: SessionId,
+    },
     /// Any other status.
-    Refused { code: &'static str },
+    Refused {
+        code: &'static str,
+    },
 
     // Both, and a gateway and a worker.
     /// A close frame; with the grid's own words when the grid ends the session.
-    Close { ending: Option<Ending> },
+    Close {
+        ending: Option<Ending>,
+    },
     Ping,
     Pong,
 
     // A gateway and a worker.
     /// The handshake, with a ticket in its path.
-    Session { ticket: String },
+    Session {
+        ticket: String,
+    },
     /// 102, with the worker's advert.
-    Processing { advert: String },
+    Processing {
+        advert: String,
+    },
     /// 101.
     Switching,
     /// A refusal, with the worker's advert if it has looked at the ticket.
-    NotOpened { code: &'static str, status: u16, words: String, wait: Option<Duration>, advert: Option<String> },
-    Hello { nonce: String },
-    Proof { text: String },
+    NotOpened {
+        code: &'static str,
+        status: u16,
+        words: String,
+        wait: Option<Duration>,
+        advert: Option<String>,
+    },
+    Hello {
+        nonce: String,
+    },
+    Proof {
+        text: String,
+    },
 
     // A worker or a gateway and Redis.
     /// The worker's key, for its TTL, and a publication.
-    Tell { key: String, advert: Rc<str>, ttl: Duration },
+    Tell {
+        key: String,
+        advert: Rc<str>,
+        ttl: Duration,
+    },
     /// The key goes, and so does the worker.
-    Goodbye { key: String, instance: String },
+    Goodbye {
+        key: String,
+        instance: String,
+    },
     Told,
     Subscribe,
     Subscribed,
-    Published { advert: Rc<str> },
-    Left { key: String, instance: String },
+    Published {
+        advert: Rc<str>,
+    },
+    Left {
+        key: String,
+        instance: String,
+    },
     Snapshot,
-    Entries { adverts: Vec<Rc<str>> },
+    Entries {
+        adverts: Vec<Rc<str>>,
+    },
 
     // An operator and a worker.
     Order(Order),

@@ -88,11 +88,8 @@ impl World {
         let end = End { host, me: Some(me), open: true, heard: self.now };
         // A machine that never was does not answer.
         let far = End { host: there.unwrap_or(host), me: None, open: false, heard: self.now };
-        let made = Conn {
-            address: address.to_owned(),
-            ends: [end, far],
-            packets: Default::default(),
-        };
+        let made =
+            Conn { address: address.to_owned(), ends: [end, far], packets: Default::default() };
         self.net.conns.insert(conn, made);
         if there.is_some() {
             let at = self.now + self.latency(host, far.host);

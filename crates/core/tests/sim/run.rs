@@ -475,4 +475,3 @@ impl Run {
 fn twin(worker: Name) -> Name {
     Name { number: worker.number + 100, ..worker }
 }
-

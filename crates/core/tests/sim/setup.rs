@@ -106,7 +106,10 @@ impl Setup {
             jumps: Vec::new(),
             heal_at,
             calm_from,
-            end_at: calm_from + timing.queue_timeout + 2 * timing.peer_timeout + Duration::from_secs(120),
+            end_at: calm_from
+                + timing.queue_timeout
+                + 2 * timing.peer_timeout
+                + Duration::from_secs(120),
             timing,
         };
         setup.plan_starts(&mut rng);

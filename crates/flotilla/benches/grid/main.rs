@@ -82,6 +82,7 @@ fn section(found: Found) -> Section {
         rows: found.rows,
         notes: NOTES.map(str::to_owned).to_vec(),
         charts: found.charts,
+        curves: Vec::new(),
     }
 }
 

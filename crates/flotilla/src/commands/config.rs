@@ -32,6 +32,9 @@ pub enum ConfigCommand {
         /// Only what is not at its default
         #[arg(long)]
         diff_from_default: bool,
+        /// For which process: some defaults and demands differ
+        #[arg(long, value_enum, default_value = "up")]
+        role: RoleName,
         /// The settings themselves.
         #[command(flatten)]
         settings: SettingFlags,
@@ -41,6 +44,9 @@ pub enum ConfigCommand {
         /// Also say how to change a running grid's timings from this file's to these
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
+        /// For which process: some defaults and demands differ
+        #[arg(long, value_enum, default_value = "up")]
+        role: RoleName,
         /// The settings themselves.
         #[command(flatten)]
         settings: SettingFlags,
@@ -51,6 +57,27 @@ pub enum ConfigCommand {
         #[arg(value_enum, default_value = "settings")]
         page: Page,
     },
+}
+
+/// A process of a grid, by the command that starts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RoleName {
+    /// A grid in one process
+    Up,
+    /// A gateway of a fleet
+    Gateway,
+    /// A worker of a fleet
+    Worker,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Up => Self::Standalone,
+            RoleName::Gateway => Self::Gateway,
+            RoleName::Worker => Self::Worker,
+        }
+    }
 }
 
 /// A page that is made from the program's own tables.
@@ -70,11 +97,11 @@ pub enum Page {
 /// Never for what a person wrote: that is printed, and in the exit code.
 pub fn run(command: &ConfigCommand, printer: Printer) -> anyhow::Result<ExitCode> {
     let outcome = match command {
-        ConfigCommand::Show { json, diff_from_default, settings } => {
-            load(settings, Role::Standalone).map(|loaded| show(&loaded, *json, *diff_from_default))
+        ConfigCommand::Show { json, diff_from_default, role, settings } => {
+            load(settings, (*role).into()).map(|loaded| show(&loaded, *json, *diff_from_default))
         }
-        ConfigCommand::Check { from, settings } => {
-            load(settings, Role::Standalone).and_then(|loaded| {
+        ConfigCommand::Check { from, role, settings } => {
+            load(settings, (*role).into()).and_then(|loaded| {
                 let steps = from.as_deref().map(|old| steps(old, &loaded.config)).transpose()?;
                 Ok(verdict(&loaded, steps))
             })

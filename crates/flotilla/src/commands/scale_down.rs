@@ -129,9 +129,9 @@ fn hindrance(command: &ScaleDownCommand, plan: &Plan, printer: Printer) -> Optio
     if plan.cuts_into_use() {
         printer.error(
             format!(
-                "{} are in use, and {} would be left",
-                counted(plan.in_use as usize, "slot"),
-                plan.slots_left
+                "the workers that stay have {}, and sessions hold {} now",
+                counted(plan.slots_left as usize, "slot"),
+                plan.in_use
             ),
             Some("leave --now away and the sessions may finish; --yes ends them all the same"),
         );

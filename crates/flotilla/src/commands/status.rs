@@ -4,7 +4,9 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flotilla_core::status::{GridState, PoolStatus, Slots, Status, WorkerStatus};
+use flotilla_core::status::{
+    GridState, PoolStatus, RegistryKind, Slots, Status, WorkerState, WorkerStatus,
+};
 use serde::Serialize;
 
 use super::{duration, in_words, named};
@@ -12,6 +14,8 @@ use crate::printer::{Align, Paint, Printer, Table};
 use crate::probe::{self, AskError, Endpoint};
 
 const COULD_NOT_ASK: u8 = 3;
+/// Workers of a fleet that are shown.
+const PAGE: usize = 20;
 
 /// Show the slots used, free and queued, by browser and Playwright version
 #[derive(Clone, Debug, clap::Args)]
@@ -186,11 +190,35 @@ fn render(status: &Status, now: u64, printer: Printer) -> String {
     let mut page = heading(status, printer);
     page.push_str("\n\n");
     page.push_str(&pools(status).render(printer.colors()));
-    if !status.workers.is_empty() {
+    if status.registry.kind == RegistryKind::Redis {
+        page.push_str(&fleet_workers(&status.workers, printer));
+    } else if !status.workers.is_empty() {
         page.push_str("\n\n");
         page.push_str(&workers(&status.workers, now).render(printer.colors()));
     }
     page
+}
+
+/// The workers that somebody should look at first, as many as fit on a page.
+fn fleet_workers(workers: &[WorkerStatus], printer: Printer) -> String {
+    let mut sorted = workers.to_vec();
+    sorted.sort_by(|a, b| {
+        let worst_first = |w: &WorkerStatus| std::cmp::Reverse(place(w.state));
+        worst_first(a).cmp(&worst_first(b)).then_with(|| a.id.cmp(&b.id))
+    });
+    let shown = &sorted[..sorted.len().min(PAGE)];
+    if shown.is_empty() {
+        return String::new();
+    }
+    let more = match sorted.len() - shown.len() {
+        0 => String::new(),
+        left => format!("\n… and {left} more: flotilla workers"),
+    };
+    format!("\n\n{}{more}", super::workers::table(shown).show(printer))
+}
+
+fn place(state: WorkerState) -> usize {
+    WorkerState::ALL.iter().position(|one| *one == state).unwrap_or_default()
 }
 
 pub(super) fn heading(status: &Status, printer: Printer) -> String {
@@ -210,10 +238,18 @@ pub(super) fn heading(status: &Status, printer: Printer) -> String {
         0 => String::new(),
         _ => format!(", the first for {}", in_words(status.queue.oldest_wait_seconds)),
     };
+    let here = match status.registry.kind {
+        RegistryKind::Memory => "",
+        RegistryKind::Redis => " at this gateway, whose own sessions are counted below",
+    };
+    let fleet = match status.registry.kind {
+        RegistryKind::Memory => String::new(),
+        RegistryKind::Redis => fleet(status, printer),
+    };
     format!(
-        "Grid   {} is {state}, version {}, up {}\n\
+        "Grid   {} is {state}, version {}, up {}\n{fleet}\
          Slots  {used} of {total} used, {free} free{draining} ({} %): {level}\n\
-         Queue  {} of {} waiting{waiting}",
+         Queue  {} of {} waiting{waiting}{here}",
         status.endpoint,
         status.version,
         in_words(status.uptime_seconds),
@@ -221,6 +257,27 @@ pub(super) fn heading(status: &Status, printer: Printer) -> String {
         status.queue.depth,
         status.queue.limit,
     )
+}
+
+/// `Fleet  3 workers: 2 available, 1 dead; Redis answers in 0.4 ms`.
+fn fleet(status: &Status, printer: Printer) -> String {
+    let number = |state| status.workers.iter().filter(|w| w.state == state).count();
+    let states = WorkerState::ALL.map(|state| (state, number(state)));
+    let states = states.into_iter().filter(|(_, number)| *number > 0).map(|(state, number)| {
+        let text = format!("{number} {}", state.as_str());
+        super::workers::paint(state).map_or_else(|| text.clone(), |p| printer.paint(p, &text))
+    });
+    let states: Vec<_> = states.collect();
+    let colon = if states.is_empty() { "" } else { ": " };
+    let redis = match (status.registry.reachable, status.registry.latency_ms) {
+        (true, Some(latency)) => format!("Redis answers in {latency:.1} ms"),
+        (true, None) => "Redis answers".to_owned(),
+        (false, _) => {
+            printer.paint(Paint::Bad, "Redis cannot be reached: new workers are not found")
+        }
+    };
+    let workers = super::ask::counted(status.workers.len(), "worker");
+    format!("Fleet  {workers}{colon}{}; {redis}\n", states.join(", "))
 }
 
 pub(super) fn pools(status: &Status) -> Table {
@@ -335,6 +392,35 @@ firefox   1.64           0     1       0
 WORKER  STATE      USED  SLOTS  SERVED  BROWSERS  UP
 w1      available     4      5      17         0  1 min 2 s"
         );
+    }
+
+    #[test]
+    fn a_fleets_page_tells_who_is_there_and_begins_with_what_is_wrong() {
+        let worker = |n: usize| {
+            let state = if n == 21 { "unroutable" } else { "available" };
+            let problem = (n == 21).then_some("Connection refused");
+            serde_json::json!({ "id": format!("w{n:02}"), "state": state, "slots": 5, "used": 1,
+                "sessions_served": 9, "started_at": 0, "problem": problem })
+        };
+        let mut status = serde_json::to_value(sample()).unwrap();
+        status["workers"] = (0..22).map(worker).collect();
+        status["registry"] =
+            serde_json::json!({ "kind": "redis", "reachable": true, "latency_ms": 0.42 });
+        let mut status: Status = serde_json::from_value(status).unwrap();
+        let page = render(&status, 0, Printer::plain());
+        let lines: Vec<_> = page.lines().collect();
+        assert_eq!(
+            lines[1],
+            "Fleet  22 workers: 21 available, 1 unroutable; Redis answers in 0.4 ms"
+        );
+        assert!(
+            lines[3].starts_with("Queue  1 of 100 waiting, the first for 0.4 s at this gateway")
+        );
+        let first = lines.iter().position(|line| line.starts_with("WORKER")).unwrap() + 1;
+        assert!(lines[first].starts_with("w21") && lines[first].ends_with("Connection refused"));
+        assert_eq!(lines.last(), Some(&"… and 2 more: flotilla workers"));
+        status.registry.reachable = false;
+        assert!(render(&status, 0, Printer::plain()).contains("Redis cannot be reached"));
     }
 
     #[test]

@@ -15,6 +15,8 @@ mod hosts;
 mod isolation;
 mod launch;
 mod network;
+mod operate;
+mod operate_fleet;
 mod operator;
 mod payload;
 mod probe;
@@ -24,6 +26,7 @@ mod refusals;
 mod replacement;
 mod rolling;
 mod rooms;
+mod scale;
 mod stopping;
 
 use std::process::{Command, Output};

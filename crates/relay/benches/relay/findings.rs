@@ -99,6 +99,7 @@ impl Findings {
             rows,
             notes,
             charts: self.charts(),
+            curves: Vec::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The switch that hosts are plugged into, and what it loses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -41,13 +41,22 @@ pub(super) struct Loss {
     pub(super) outgoing: u8,
 }
 
+/// What the switch does not pass on.
+#[derive(Debug, Default)]
+struct Faults {
+    /// By port.
+    losses: BTreeMap<u8, Loss>,
+    /// Ports that hear nothing of each other.
+    parted: BTreeSet<(u8, u8)>,
+}
+
 /// A network: a switch, and the test on it.
 #[derive(Debug)]
 pub(super) struct Lan {
     tag: String,
     subnet: Subnet,
     next: AtomicU8,
-    losses: Mutex<BTreeMap<u8, Loss>>,
+    faults: Mutex<Faults>,
     // Before the switch: its removal is at once, and a namespace's is some time later.
     _uplink: Uplink,
     switch: Namespace,
@@ -63,10 +72,10 @@ impl Lan {
         let switch = Namespace::new(format!("{tag}-switch"))?;
         switch.ip(&["link", "add", "switch", "type", "bridge"])?;
         switch.ip(&["link", "set", "switch", "up"])?;
-        switch.nft(&rules(&BTreeMap::new()))?;
+        switch.nft(&rules(&Faults::default()))?;
         let uplink = Uplink::new(&switch, number, subnet.address(1))?;
-        let losses = Mutex::default();
-        Ok(Self { tag, subnet, next: AtomicU8::new(2), losses, _uplink: uplink, switch })
+        let faults = Mutex::default();
+        Ok(Self { tag, subnet, next: AtomicU8::new(2), faults, _uplink: uplink, switch })
     }
 
     pub(super) fn address(&self, number: u8) -> Ipv4Addr {
@@ -105,10 +114,31 @@ impl Lan {
     }
 
     pub(super) fn set_loss(&self, port: &Port, loss: Loss) {
-        let mut losses = self.losses.lock().expect("no thread panics with it");
-        losses.insert(port.0, loss);
-        let done = self.switch.nft(&rules(&losses));
-        drop(losses);
+        self.change(|faults| {
+            faults.losses.insert(port.0, loss);
+        });
+    }
+
+    /// Nothing passes between these two from now on.
+    pub(super) fn part(&self, port: &Port, other: &Port) {
+        self.change(|faults| {
+            faults.parted.insert((port.0, other.0));
+        });
+    }
+
+    /// Everything passes again to and from there.
+    pub(super) fn mend(&self, port: &Port) {
+        self.change(|faults| {
+            faults.losses.remove(&port.0);
+            faults.parted.retain(|&(one, other)| one != port.0 && other != port.0);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Faults)) {
+        let mut faults = self.faults.lock().expect("no thread panics with it");
+        change(&mut faults);
+        let done = self.switch.nft(&rules(&faults));
+        drop(faults);
         done.expect("this kernel can lose packets");
     }
 
@@ -129,12 +159,12 @@ fn packets(rule: &str) -> Option<u64> {
 
 /// The rules by which the switch loses packets. Only IP: with ARP lost as well, the other
 /// direction would be lost a moment later.
-fn rules(losses: &BTreeMap<u8, Loss>) -> String {
+fn rules(faults: &Faults) -> String {
     let mut text = "table bridge faults {\n chain forward {\n  \
                     type filter hook forward priority 0; policy accept;\n }\n}\n\
                     flush chain bridge faults forward\n"
         .to_owned();
-    for (&port, loss) in losses {
+    for (&port, loss) in &faults.losses {
         for (side, percent) in [("oifname", loss.incoming), ("iifname", loss.outgoing)] {
             let chance = match percent {
                 0 => continue,
@@ -148,6 +178,15 @@ fn rules(losses: &BTreeMap<u8, Loss>) -> String {
                  counter drop"
             );
         }
+    }
+    let pairs = faults.parted.iter().flat_map(|&(one, other)| [(one, other), (other, one)]);
+    for (from, to) in pairs {
+        let (from, to) = (Port(from).name(), Port(to).name());
+        let _ = writeln!(
+            text,
+            "add rule bridge faults forward meta protocol ip iifname \"{from}\" oifname \"{to}\" \
+             counter drop"
+        );
     }
     text
 }

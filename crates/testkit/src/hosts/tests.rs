@@ -133,6 +133,26 @@ fn a_host_that_is_cut_off_answers_nobody_and_its_connections_outlive_it() {
 }
 
 #[test]
+fn two_hosts_that_are_parted_hear_others_and_not_each_other() {
+    let Some(hosts) = Hosts::new_or_say() else { return };
+    let (a, b, c) = (hosts.add("a"), hosts.add("b"), hosts.add("c"));
+    let (mut near, mut far) = connected(&a, &b);
+    let (mut one, mut other) = (connected(&a, &c), connected(&b, &c));
+    a.part(&b);
+    loses(&a, &mut near, &far);
+    loses(&b, &mut far, &near);
+    for (end, other_end) in [&mut one, &mut other] {
+        carries(end, other_end);
+        carries(other_end, end);
+    }
+    // Either of the two may be mended.
+    b.mend();
+    far.read_exact(&mut [0]).unwrap();
+    near.read_exact(&mut [0]).unwrap();
+    carries(&mut near, &mut far);
+}
+
+#[test]
 fn partial_loss_loses_a_part() {
     let Some(hosts) = Hosts::new_or_say() else { return };
     let (a, b) = (hosts.add("a"), hosts.add("b"));

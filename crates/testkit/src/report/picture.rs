@@ -1,9 +1,11 @@
-//! Bars, drawn as SVG that reads on a light and on a dark page.
+//! The picture of a section, as SVG that reads on a light and on a dark page: bars, and below them
+//! curves.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::curve::{self, Curve};
 use super::number;
 
 /// A group of bars that share a unit.
@@ -47,15 +49,19 @@ const LEFT: f64 = 170.0;
 const BAR: f64 = 18.0;
 const GAP: f64 = 6.0;
 const STYLE: &str = "<style>text{font:13px sans-serif;fill:#57606a}.t{font-weight:bold}\
-    .o{fill:#2da44e}.b{fill:#8c959f}\
+    .o{fill:#2da44e}.b{fill:#8c959f}.s{font-size:11px}\
+    .l{fill:none;stroke-width:2}.g{stroke:#8c959f;stroke-width:.5;opacity:.5}\
+    .l0{stroke:#2da44e}.l1{stroke:#8250df}.l2{stroke:#8c959f}\
+    .c0{fill:#2da44e}.c1{fill:#8250df}.c2{fill:#8c959f}\
     @media(prefers-color-scheme:dark){text{fill:#b1bac4}}</style>\n";
 
-pub(super) fn draw(title: &str, charts: &[Chart]) -> String {
+pub(super) fn draw(title: &str, charts: &[Chart], curves: &[Curve]) -> String {
     let mut body = String::new();
     let mut y = 24.0;
     for chart in charts {
         y = draw_chart(&mut body, chart, y);
     }
+    y = curve::draw(&mut body, curves, y);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{y}\" role=\"img\" \
          aria-label=\"{}\">\n{STYLE}{body}</svg>\n",
@@ -85,6 +91,6 @@ fn draw_chart(out: &mut String, chart: &Chart, mut y: f64) -> f64 {
     y + 22.0
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

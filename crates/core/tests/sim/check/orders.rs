@@ -10,7 +10,9 @@ use super::{AT_ONCE, Case};
 pub(super) fn an_operators_word_counts(case: &mut Case<'_>) {
     let mut over = BTreeMap::new();
     for (at, fact) in &case.outcome.history.facts {
-        if let Fact::Left { conn, .. } | Fact::Unseated { conn, .. } | Fact::Parted { conn, .. } = fact {
+        if let Fact::Left { conn, .. } | Fact::Unseated { conn, .. } | Fact::Parted { conn, .. } =
+            fact
+        {
             over.entry(*conn).or_insert(*at);
         }
     }

@@ -58,4 +58,3 @@ fn named(case: &Case<'_>, instance: &str) -> Option<Name> {
     let of = |me: &&Me| format!("{:?}-{}", me.name, me.life) == instance;
     case.time.lives.keys().find(of).map(|me| me.name)
 }
-

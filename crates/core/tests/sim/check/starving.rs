@@ -29,19 +29,22 @@ pub(super) fn nobody_waits_beside_a_free_slot(case: &mut Case<'_>) {
             }
             Fact::Called { gateway, guest } | Fact::Unqueued { gateway, guest } => {
                 let Some(since) = waiting.remove(guest) else { continue };
-                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served) else {
+                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served)
+                else {
                     continue;
                 };
                 let long = patience(case);
                 if *at - since > long
-                    && let Some(worker) = beside(case, &mut pairs, &free, *gateway, served, (since, *at), long)
+                    && let Some(worker) =
+                        beside(case, &mut pairs, &free, *gateway, served, (since, *at), long)
                 {
                     let what = format!("{guest:?} at {gateway:?}, beside {worker:?}");
                     case.wrong(*at, "nobody waits beside a free slot", what);
                 }
             }
             Fact::Refused { gateway, guest, code } if is_about_workers(code) => {
-                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served) else {
+                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served)
+                else {
                     continue;
                 };
                 let worker = usable(case, &mut pairs, *gateway, served, *at);
@@ -186,9 +189,11 @@ fn bad(case: &Case<'_>, gateway: Me, worker: Me) -> Vec<Span> {
 /// Somebody else with its name, who may have been there first.
 fn of_twins(case: &Case<'_>, worker: Me, both_up: Moment, bad: &[Span]) -> Vec<Span> {
     let settling = settling(case);
-    let twins = case.time.lives.iter().filter(|(me, _)| {
-        is_twin(**me) && me.name.number % 100 == worker.name.number
-    });
+    let twins = case
+        .time
+        .lives
+        .iter()
+        .filter(|(me, _)| is_twin(**me) && me.name.number % 100 == worker.name.number);
     let first = |up: Moment, down: Moment| both_up + settling > up || touches(bad, up, down);
     let taken = twins.filter(|(_, life)| first(life.up, life.down.min(FOREVER)));
     taken.map(|(_, life)| (life.up, life.down)).collect()
@@ -212,7 +217,9 @@ fn own_troubles(case: &Case<'_>, worker: Me) -> Vec<Span> {
             Fact::BrowserFailed { worker: who, .. } if *who == worker => {
                 bad.push((*at, *at + BACK_OFF));
             }
-            Fact::BrowserDown { worker: who, died, .. } if *who == worker && *died != Died::Closed => {
+            Fact::BrowserDown { worker: who, died, .. }
+                if *who == worker && *died != Died::Closed =>
+            {
                 bad.push((*at, *at + BACK_OFF));
             }
             Fact::LaunchesSlow { worker: name, until } if *name == worker.name => {

@@ -28,7 +28,8 @@ pub(super) fn within_a_second(case: &mut Case<'_>) {
                 && only.is_none_or(|only| only == *conn)
                 && browser.is_none_or(|browser| visit.browser.as_ref() == Some(browser))
         };
-        let hit: Vec<_> = case.time.visits.iter().filter(|(conn, visit)| hit(conn, visit)).collect();
+        let hit: Vec<_> =
+            case.time.visits.iter().filter(|(conn, visit)| hit(conn, visit)).collect();
         let hit: Vec<_> = hit.into_iter().map(|(conn, visit)| (*conn, visit.clone())).collect();
         for (conn, visit) in hit {
             if !told(case, conn, &visit, *at) {

@@ -22,7 +22,8 @@ impl Gateway {
         let (gateway, sid) = (self.me, Sid::of(&session));
         world.note(Fact::Entered { gateway, guest: conn, session: sid, key: key.clone(), served });
         let phase = Phase::Pausing;
-        self.guests.insert(conn, Guest { session, key, demand, served, place: None, phase, late: false });
+        self.guests
+            .insert(conn, Guest { session, key, demand, served, place: None, phase, late: false });
         if let Err(code) = self.serveable(served) {
             return self.refuse(world, conn, code);
         }

@@ -63,7 +63,10 @@ enum Phase {
     /// It goes back to its place in a moment.
     Pausing,
     Trying(Try),
-    Live { upstream: ConnId, since: Moment },
+    Live {
+        upstream: ConnId,
+        since: Moment,
+    },
 }
 
 /// A try to have the session opened on a worker.
@@ -224,7 +227,8 @@ impl Gateway {
             let is_proved = known.is_some_and(|known| {
                 known.standing == Standing::Proved && known.advert.instance.0 == *instance
             });
-            let what = format!("{instance}: {:?}", known.map(|k| (&k.advert.instance, &k.standing)));
+            let what =
+                format!("{instance}: {:?}", known.map(|k| (&k.advert.instance, &k.standing)));
             world.note(Fact::Rest { who: self.me, what, ok: is_proved });
         }
         let free: usize = self.view.fleet().workers().map(|advert| advert.free()).sum();

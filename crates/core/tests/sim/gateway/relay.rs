@@ -57,7 +57,9 @@ impl Gateway {
                 let cause = ending.as_ref().map_or(EndCause::WorkerCrash, |ending| ending.cause);
                 self.over(world, guest, cause, ending);
             }
-            Heard::Eof | Heard::Reset => self.over(world, guest, EndCause::WorkerLost, Some(lost())),
+            Heard::Eof | Heard::Reset => {
+                self.over(world, guest, EndCause::WorkerLost, Some(lost()))
+            }
             _ => {}
         }
     }
@@ -94,13 +96,13 @@ impl Gateway {
 
     /// Pings both ends, and gives up on one that has been silent for too long.
     pub(super) fn look_after(&mut self, world: &mut World, guest: ConnId) {
-        let Some(Phase::Live { upstream, since }) = self.guests.get(&guest).map(|g| &g.phase) else {
+        let Some(Phase::Live { upstream, since }) = self.guests.get(&guest).map(|g| &g.phase)
+        else {
             return;
         };
         let (upstream, since, timing) = (*upstream, *since, world.setup.timing.clone());
-        let silent = |conn| {
-            world.now - world.heard_at(self.me, conn).max(since) >= timing.peer_timeout
-        };
+        let silent =
+            |conn| world.now - world.heard_at(self.me, conn).max(since) >= timing.peer_timeout;
         if silent(guest) {
             return self.over(world, guest, EndCause::ClientLost, None);
         }

@@ -39,9 +39,11 @@ impl Gateway {
         let limit = world.setup.timing.max_duration;
         let nonce = world.rng.next();
         let (session, demand) = (guest.session.clone(), guest.demand.clone());
-        let ticket = target.ticket(session, demand, Route::Relayed, limit, nonce).seal(&world.keyring);
+        let ticket =
+            target.ticket(session, demand, Route::Relayed, limit, nonce).seal(&world.keyring);
         let upstream = world.connect(self.me, &target.endpoint);
-        guest.phase = Phase::Trying(Try { conn: upstream, target, ticket, connected: false, permit: true });
+        guest.phase =
+            Phase::Trying(Try { conn: upstream, target, ticket, connected: false, permit: true });
         self.upstreams.insert(upstream, conn);
         self.note_asked(world, conn, upstream);
         world.after(self.me, CONNECT_WITHIN, Timer::Late(upstream, CONNECTING));

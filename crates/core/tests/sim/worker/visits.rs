@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use flotilla_core::SessionId;
 use flotilla_core::attempt;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::launcher::BrowserId;
 use flotilla_core::pool::{Moment, NotAdmitted};
 use flotilla_core::proof;
 use flotilla_core::ticket::{Route, Ticket};
-use flotilla_core::SessionId;
 
 use crate::history::{Fact, Sid, Slip};
 use crate::msg::Msg;
@@ -78,7 +78,8 @@ impl Worker {
         self.sessions.insert(ticket.session.clone(), conn);
         let limit = ticket.max_seconds.map(Duration::from_secs);
         let now = world.now;
-        let visit = Visit { session: ticket.session, stage: Stage::Asked, limit, since: now, ending: None };
+        let visit =
+            Visit { session: ticket.session, stage: Stage::Asked, limit, since: now, ending: None };
         self.visits.insert(conn, visit);
     }
 

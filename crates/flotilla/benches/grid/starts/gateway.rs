@@ -64,6 +64,7 @@ fn config(settings: &Config) -> GatewayConfig {
             expose_network: true,
         },
         default_version: Some(SERVED.1),
+        most_sessions: usize::MAX,
         queue_limit: settings.sessions.queue_limit as usize,
         queue_timeout: settings.sessions.queue_timeout,
         handshake_timeout: settings.listen.handshake_timeout,
