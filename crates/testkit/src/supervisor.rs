@@ -54,11 +54,11 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Makes what it is asked to start by name, and by the name of the one that is replaced: empty
-    /// where there is none.
+    /// where there is none. What it makes runs under the name that it gives it.
     ///
     /// # Panics
     /// When the machine has no port for it.
-    pub fn new(make: impl Fn(&str, &str) -> RoleBuilder + Send + 'static) -> Self {
+    pub fn new(make: impl Fn(&str, &str) -> (String, RoleBuilder) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::<Shared>::default();
@@ -171,13 +171,18 @@ fn read(answer: TcpStream) -> io::Result<Request> {
 }
 
 /// Starts, ends and buries, until nobody asks any more.
-fn keep(shared: &Shared, requests: &Receiver<Request>, make: &dyn Fn(&str, &str) -> RoleBuilder) {
+fn keep(
+    shared: &Shared,
+    requests: &Receiver<Request>,
+    make: &dyn Fn(&str, &str) -> (String, RoleBuilder),
+) {
     let mut waiting: Vec<Request> = Vec::new();
     loop {
         match requests.recv_timeout(POLL) {
             Ok(request) if request.verb == "start" => {
-                let role = make(&request.name, &request.replaces).spawn();
-                shared.running.lock().expect("we hold it alone").insert(request.name.clone(), role);
+                let (name, builder) = make(&request.name, &request.replaces);
+                let role = builder.spawn();
+                shared.running.lock().expect("we hold it alone").insert(name, role);
                 say_ok(&request);
             }
             Ok(request) => {

@@ -26,8 +26,8 @@ group! {
         /// Whether a gateway sends clients to workers directly, where that is possible. Otherwise it
         /// relays. A client chooses for itself with `?route=direct` or `?route=relay`.
         redirect: bool as Switch = "false", fleet;
-        /// How long a gateway that stops, or is drained, still lets clients in while its `/readyz`
-        /// says that it wants none: longer than balancers take to notice. Those who come later are
+        /// How long a gateway that is leaving still lets clients in. Its `/readyz` says meanwhile that
+        /// it wants none: make this longer than balancers take to notice. Those who come later are
         /// told to try again.
         shutdown_grace: Duration as Span = "5s", fleet;
     }

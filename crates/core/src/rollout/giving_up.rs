@@ -26,7 +26,7 @@ impl Rollout {
         let since = self.failed.as_ref().map_or(now, |(_, at)| *at);
         let patience = &self.plan.patience;
         let longest = patience.drain + patience.stop;
-        self.over = self.has_given_back(looks) || now.saturating_sub(since) >= longest;
+        self.over = self.has_given_back(looks, now) || now.saturating_sub(since) >= longest;
         actions
     }
 
@@ -38,19 +38,27 @@ impl Rollout {
         self.pending.iter().map(|p| Action::Discard { name: p.name.clone() }).collect()
     }
 
-    fn has_given_back(&self, looks: bool) -> bool {
+    fn has_given_back(&self, looks: bool, now: Moment) -> bool {
         let back = |m: &Member| match (m.seen.new, &m.stop) {
             (true, _) => m.is_proved() || !m.ours,
             (false, Some(_)) => false,
             (false, None) => m.drain.is_none(),
         };
-        looks && self.members.values().all(back)
+        let patience = self.plan.patience.stop;
+        // Whom nobody can tell anything is left as he is.
+        let deaf = |m: &Member| {
+            let given = [&m.stop, &m.undrain, &m.drain].into_iter().flatten().next();
+            given.is_some_and(|order| order.failed.is_some() && order.since + patience <= now)
+        };
+        looks && self.members.values().all(|m| back(m) || deaf(m))
     }
 }
 
-/// A new one that did not prove itself: no session is cut for that either.
+/// A new one that did not prove itself: no session is cut for that either. One that takes none, and
+/// has none, may be one that cannot even be told.
 fn send_away(who: &Life, member: &mut Member, now: Moment) -> Option<Action> {
-    if member.stop.is_some() || member.seen.is_done() {
+    let unused = member.seen.sessions == 0 && !member.seen.serves();
+    if member.stop.is_some() || unused {
         let first = Member::order(&mut member.stop, now);
         return first.then(|| Action::Stop(who.clone()));
     }
@@ -61,7 +69,7 @@ fn send_away(who: &Life, member: &mut Member, now: Moment) -> Option<Action> {
 /// to: what is seen before that may be older than the drain.
 fn take_back(who: &Life, member: &mut Member, settle: Duration, now: Moment) -> Option<Action> {
     member.drain.as_ref()?;
-    let told = |order: &Order| order.failed.is_none() && now.saturating_sub(order.since) >= settle;
+    let told = |order: &Order| order.failed.is_none() && now.saturating_sub(order.told) >= settle;
     if member.seen.serves() && member.undrain.as_ref().is_some_and(told) {
         member.drain = None;
         return None;
@@ -69,6 +77,5 @@ fn take_back(who: &Life, member: &mut Member, settle: Duration, now: Moment) -> 
     if !Member::order(&mut member.undrain, now) {
         return None;
     }
-    member.undrain = Some(Order { since: now, failed: None });
     Some(Action::Undrain(who.clone()))
 }

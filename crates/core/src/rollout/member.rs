@@ -47,6 +47,8 @@ impl Seen {
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     pub(super) since: Moment,
+    /// When it was given the last time.
+    pub(super) told: Moment,
     /// Set when it could not be delivered: why, and when it is given again.
     pub(super) failed: Option<(String, Moment)>,
 }
@@ -54,7 +56,11 @@ pub(super) struct Order {
 impl Order {
     /// Whether it is to be given again now.
     fn again(&mut self, now: Moment) -> bool {
-        self.failed.take_if(|(_, at)| *at <= now).is_some()
+        let again = self.failed.take_if(|(_, at)| *at <= now).is_some();
+        if again {
+            self.told = now;
+        }
+        again
     }
 }
 
@@ -142,7 +148,7 @@ impl Member {
         match order {
             Some(given) => given.again(now),
             None => {
-                *order = Some(Order { since: now, failed: None });
+                *order = Some(Order { since: now, told: now, failed: None });
                 true
             }
         }

@@ -26,7 +26,7 @@ pub enum Action {
     Drain(Life),
     /// Tell this one to take sessions again.
     Undrain(Life),
-    /// End this one: it takes no sessions and has none.
+    /// End this one after its last session. An old one takes none and has none.
     Stop(Life),
 }
 

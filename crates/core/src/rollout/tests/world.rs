@@ -101,7 +101,7 @@ impl World {
             if serves && comes && process.sessions.len() < process.slots {
                 process.sessions.push(now + lasts);
             }
-            if process.exits_at.is_some_and(|at| at <= now) {
+            if process.exits_at.is_some_and(|at| at <= now) && process.sessions.is_empty() {
                 self.processes.remove(&who);
                 self.stopped.insert(who.clone());
                 self.tell(Report::Stopped(who));
@@ -154,7 +154,10 @@ impl World {
                 let longest = if self.ills.crash > 0 { 900 } else { 5_000 };
                 let exits_at = self.now + self.below(longest);
                 let process = self.processes.get_mut(&who).unwrap();
-                assert!(process.draining && process.sessions.is_empty(), "a session was cut");
+                let done = process.draining && process.sessions.is_empty();
+                // A new one may have become of use just now: it ends with its last session.
+                assert!(done || (process.new && !process.proved), "a session was cut");
+                process.draining = true;
                 process.exits_at = process.exits_at.or(Some(exits_at));
             }
         }

@@ -61,10 +61,7 @@ pub(super) async fn conduct<H: Hands>(
     let promise = Promise::of(&rollout, ready.floor);
     let verdict =
         Verdict::new(ready.what, &stage, promise, took, figures, &counted, terminal.lowest);
-    tell(&verdict, options.json, printer);
-    if !verdict.ok && verdict.failure.is_some() && !options.json {
-        printer.note(format!("It is continued with:\n  {}", ready.resume));
-    }
+    tell(&verdict, &ready.resume, options.json, printer);
     Ok(if verdict.ok { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
@@ -85,17 +82,21 @@ fn keep_counting(mut census: Census) -> (tokio::task::JoinHandle<Counted>, onesh
     (counting, stop)
 }
 
-fn tell(verdict: &Verdict, json: bool, printer: Printer) {
+fn tell(verdict: &Verdict, resume: &str, json: bool, printer: Printer) {
     if json {
         let mut line = serde_json::to_value(verdict).unwrap_or_default();
         line["event"] = "result".into();
         line["sentence"] = verdict.sentence().into();
+        if verdict.failure.is_some() {
+            line["resume"] = resume.into();
+        }
         let _ = printer.json_line(&line);
         return;
     }
     printer.out(verdict.sentence());
     if let Some(why) = &verdict.failure {
         printer.error(format!("the roll was given up: {why}"), None);
+        printer.note(format!("It is continued with:\n  {resume}"));
     } else if !verdict.ok {
         let told = verdict.during.failures.join("\n");
         printer.error(format!("clients noticed the roll\n{told}").trim_end(), None);
