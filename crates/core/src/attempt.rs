@@ -28,8 +28,10 @@ pub struct Target {
     pub instance: Instance,
     /// Where it is.
     pub endpoint: String,
-    /// Until when a ticket for it is good, by its own clock.
-    expires: u64,
+    /// Where clients reach it themselves.
+    pub public: Option<String>,
+    /// Until when a ticket or an order for it is good, by its own clock.
+    pub expires: u64,
 }
 
 impl Target {
@@ -40,6 +42,7 @@ impl Target {
             worker: worker.clone(),
             instance: known.advert.instance.clone(),
             endpoint: known.advert.endpoint.clone(),
+            public: known.advert.public.clone(),
             expires: known.uptime_in(TICKET_FOR, now),
         })
     }
@@ -81,6 +84,8 @@ pub enum NotOpened {
     Ended(String),
     /// The whole grid is draining.
     Draining,
+    /// Its browser could not be reached.
+    Unreachable(String),
     /// The browser keeps failing; the next try is some time away.
     BackingOff {
         /// Until then.
@@ -116,7 +121,7 @@ pub enum Next {
 impl NotOpened {
     /// Reads a worker's refusal: its code, the status, its words, and when to try again.
     pub fn read(code: &str, status: u16, words: &str, retry_after: Option<Duration>) -> Self {
-        let words = words.to_owned();
+        let (first, words) = (words.lines().next().unwrap_or_default(), words.to_owned());
         match code {
             "busy" => Self::Busy,
             "session_present" => Self::Present,
@@ -128,7 +133,7 @@ impl NotOpened {
             "launch_failed" => Self::LaunchFailed(words),
             "ended" => Self::Ended(words),
             "browser_refused" => Self::Refused { status, body: words },
-            _ => Self::Failed(format!("it answered {status}: {words}")),
+            _ => Self::Failed(format!("it answered {status}: {first}")),
         }
     }
 
@@ -150,6 +155,7 @@ impl NotOpened {
             Self::Present => Next::Again { why: None, after: UNTIL_FORGOTTEN },
             Self::Elsewhere(why) | Self::Failed(why) => again(Some(why)),
             Self::Draining => Next::Refuse(Refusal::draining()),
+            Self::Unreachable(why) => Next::Refuse(Refusal::no_worker(&why)),
             Self::BackingOff { wait, why } => match others(wait) {
                 true => again(Some(why)),
                 false => Next::Refuse(Refusal::backing_off(kind, version, wait, &why)),

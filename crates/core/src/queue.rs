@@ -64,10 +64,16 @@ impl<W: Copy + Eq + Hash, T> Queue<W, T> {
         if self.len >= self.limit {
             return Err(Full { waiting: self.len, limit: self.limit });
         }
-        let place = Place(self.next);
-        self.next += 1;
+        let place = self.reserve();
         self.rejoin(key, place, what, waiter);
         Ok(place)
+    }
+
+    /// A place behind everybody who has one, for who does not wait yet and may come to.
+    pub fn reserve(&mut self) -> Place {
+        let place = Place(self.next);
+        self.next += 1;
+        place
     }
 
     /// Takes back the place that this waiter had: it was called, but the slot was gone.

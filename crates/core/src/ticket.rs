@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{Instance, SessionId, WorkerId};
 use crate::keyring::{Keyring, Purpose};
 use crate::once::Once;
-use crate::pool::Demand;
+use crate::pool::{Demand, Sharing};
 
 /// The longest that a ticket may be good for. What a worker must remember is bounded by it.
 pub const LONGEST: Duration = Duration::from_secs(60);
@@ -41,7 +41,8 @@ pub struct Ticket {
     pub instance: Instance,
     /// Who comes with it.
     pub route: Route,
-    /// Which browser it may run in, and whose it is.
+    /// Which browser it may run in, and whose it is. Of a browser that was granted already,
+    /// [`Ticket::for_client`] tells the kind only.
     pub demand: Demand,
     /// How long it may last, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +106,15 @@ impl TicketError {
 }
 
 impl Ticket {
+    /// The client's own ticket to the slot that this one reserved.
+    ///
+    /// A client's log shows the address that it connects to: whose browser it is, and what it was
+    /// launched with, stays out of it.
+    pub fn for_client(&self, expires: u64, nonce: u64) -> Self {
+        let demand = Demand { sharing: Sharing::Alone, ..self.demand.clone() };
+        Self { route: Route::Direct, demand, max_seconds: None, expires, nonce, ..self.clone() }
+    }
+
     /// The ticket as it travels, fit for a URL's path.
     pub fn seal(&self, keyring: &Keyring) -> String {
         // Plain fields, and launch options that came from JSON, always become JSON.
@@ -185,7 +195,7 @@ pub fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::browser::BrowserKind;
-    use crate::pool::Sharing;
+    use crate::launch_options::LaunchPolicy;
     use crate::version::PlaywrightVersion;
 
     const RELAYED: &[Route] = &[Route::Relayed];
@@ -229,6 +239,30 @@ mod tests {
         let late = gate.take(&ring(), &text, RELAYED, secs(30));
         assert_eq!(late, Err(TicketError::Expired));
         assert_eq!(gate.remembered(), 0);
+    }
+
+    #[test]
+    fn a_clients_ticket_is_for_itself_and_tells_nothing_of_its_browser() {
+        let secret = "user:password@proxy.example";
+        let allowed = vec!["proxy".to_owned()];
+        let policy = LaunchPolicy { headless: true, allowed, allowed_args: Vec::new() };
+        let asked = format!(r#"{{"proxy":{{"server":"http://{secret}"}}}}"#);
+        let options = policy.reduce(&asked).unwrap();
+        let sharing = Sharing::Custom { options, expose_network: Some("<loopback>".into()) };
+        let demand = Demand { sharing, ..ticket().demand };
+        let reserved = Ticket { route: Route::Reserved, demand, ..ticket() };
+        assert!(serde_json::to_string(&reserved).unwrap().contains(secret));
+        let direct = reserved.for_client(20_000, 8);
+        let json = serde_json::to_string(&direct).unwrap();
+        assert!(!json.contains(secret) && !json.contains("loopback"), "{json}");
+
+        let (mut gate, text) = (gate(), direct.seal(&ring()));
+        assert!(text.len() < 400, "it stands in a client's log: {text}");
+        let taken = gate.take(&ring(), &text, RELAYED, secs(10));
+        assert_eq!(taken, Err(TicketError::WrongRoute));
+        assert_eq!(gate.take(&ring(), &text, &[Route::Direct], secs(10)), Ok(direct));
+        let again = gate.take(&ring(), &text, &[Route::Direct], secs(11));
+        assert_eq!(again, Err(TicketError::Replayed));
     }
 
     #[test]

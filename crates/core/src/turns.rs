@@ -21,27 +21,31 @@ impl<T> Turns<T> {
         Self { queue: Queue::new(limit), trying: HashMap::new() }
     }
 
-    /// Whether a newcomer may try at once: nobody waits before it, and a slot seems free. If so,
-    /// it counts as trying from now on.
-    pub fn try_at_once(&mut self, served: Served, free: usize) -> bool {
-        let may = self.queue.is_empty() && self.is_free(served, free);
-        if may {
-            self.begin(served);
-        }
-        may
-    }
-
-    /// Joins the line.
+    /// Comes to the line: for the first time, or back to the place that it has got then. Gives the
+    /// waiter back if it may try at once, for nobody waits before it and a slot seems free; it
+    /// counts as trying from now on.
     ///
     /// # Errors
-    /// When it is full.
-    pub fn join(&mut self, key: &str, served: Served, waiter: T) -> Result<Place, Full> {
-        self.queue.join(key, served, waiter)
-    }
-
-    /// Takes back the place that this one had before it was called.
-    pub fn rejoin(&mut self, key: &str, place: Place, served: Served, waiter: T) {
-        self.queue.rejoin(key, place, served, waiter);
+    /// When the line is full.
+    pub fn enter(
+        &mut self,
+        key: &str,
+        place: &mut Option<Place>,
+        served: Served,
+        free: usize,
+        waiter: T,
+    ) -> Result<Option<T>, Full> {
+        match *place {
+            Some(place) => self.queue.rejoin(key, place, served, waiter),
+            None if self.queue.is_empty() && self.is_free(served, free) => {
+                // Should its slot turn out to be gone, it is before all who come from now on.
+                *place = Some(self.queue.reserve());
+                self.begin(served);
+                return Ok(Some(waiter));
+            }
+            None => *place = Some(self.queue.join(key, served, waiter)?),
+        }
+        Ok(None)
     }
 
     /// Leaves the line; `None` when already called.
@@ -91,5 +95,28 @@ impl<T> Turns<T> {
 
     fn begin(&mut self, served: Served) {
         *self.trying.entry(served).or_default() += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::browser::BrowserKind;
+    use crate::version::PlaywrightVersion;
+
+    const SERVED: Served = (BrowserKind::Chromium, PlaywrightVersion { major: 1, minor: 65 });
+
+    #[test]
+    fn who_tried_at_once_and_found_the_slot_gone_is_before_all_who_came_later() {
+        let mut turns = Turns::new(10);
+        let (mut first, mut second) = (None, None);
+        assert_eq!(turns.enter("a", &mut first, SERVED, 1, "first"), Ok(Some("first")));
+        assert_eq!(turns.enter("a", &mut second, SERVED, 1, "second"), Ok(None));
+        turns.answered(SERVED);
+        assert_eq!(turns.enter("a", &mut first, SERVED, 0, "first"), Ok(None));
+        assert_eq!(turns.ahead("a", second.unwrap()), 1);
+        assert_eq!(turns.call(|_| 1), Some((SERVED, "first")));
+        assert_eq!(turns.call(|_| 1), None, "the slot is being tried");
+        assert_eq!(turns.trying(), 1);
     }
 }

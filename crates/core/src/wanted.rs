@@ -40,6 +40,8 @@ pub struct Wanted {
     pub launch_options: LaunchOptions,
     /// The pattern of `exposeNetwork`, when the client uses it.
     pub expose_network: Option<String>,
+    /// Whether it is to be sent to its worker, where that one can be reached.
+    pub direct: bool,
 }
 
 /// What applies where the client says nothing, and what it may say.
@@ -53,6 +55,8 @@ pub struct Defaults {
     pub launch: LaunchPolicy,
     /// Whether `exposeNetwork` is allowed.
     pub expose_network: bool,
+    /// Whether clients that can follow are sent to their workers.
+    pub redirect: bool,
 }
 
 /// A handshake as far as `Wanted` reads it. Header names are matched without regard to case.
@@ -82,12 +86,14 @@ impl Wanted {
             Some(json) => Some(json),
             None => handshake.header("x-playwright-launch-options").map(Cow::Borrowed),
         };
+        let version = handshake.header("user-agent").and_then(PlaywrightVersion::from_user_agent);
         Ok(Self {
             browser,
-            version: handshake.header("user-agent").and_then(PlaywrightVersion::from_user_agent),
+            version,
             isolation: isolation(target, defaults)?,
             launch_options: defaults.launch.reduce(options.as_deref().unwrap_or_default())?,
             expose_network: expose_network(handshake, defaults)?,
+            direct: direct(target, version, defaults)?,
         })
     }
 
@@ -111,6 +117,27 @@ fn isolation(target: &str, defaults: &Defaults) -> Result<Isolation, Refusal> {
             "isolation={other} is unknown: write isolation=tenant (a browser shared with your \
              own sessions) or isolation=session (a browser of your own)"
         ))),
+    }
+}
+
+/// Playwright's clients follow one redirect of their handshake, in every version that a grid can
+/// serve. What others do is not known: they are sent on only when they ask for it.
+fn direct(
+    target: &str,
+    version: Option<PlaywrightVersion>,
+    defaults: &Defaults,
+) -> Result<bool, Refusal> {
+    match query(target, "route").as_deref() {
+        None | Some("") => Ok(defaults.redirect && version.is_some()),
+        Some("direct") => Ok(true),
+        Some("relay") => Ok(false),
+        Some(other) => {
+            let other: String = other.chars().take(40).collect();
+            Err(Refusal::bad_request(format!(
+                "route={other} is unknown: write route=direct (this client connects to the worker \
+                 itself, where it can be reached) or route=relay (through this address)"
+            )))
+        }
     }
 }
 

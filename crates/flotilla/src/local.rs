@@ -4,12 +4,12 @@ use flotilla_core::BrowserKind;
 use flotilla_core::ending::Ending;
 use flotilla_core::id::WorkerId;
 use flotilla_core::launcher::LaunchError;
-use flotilla_core::metrics::{AdvertFault, Label, Metrics, StoreOperation};
+use flotilla_core::metrics::{AdvertFault, Metrics, StoreOperation};
 use flotilla_core::order::{Deed, OrderError, Outcome};
 use flotilla_core::pool::{ExitReason, NotAdmitted};
 use flotilla_core::status::WorkerStatus;
 use flotilla_core::ticket::TicketError;
-use flotilla_gateway::{Ask, OpenError, Opened, OrderFailed, Permit, Workers};
+use flotilla_gateway::{Ask, NotOpened, Opened, OrderFailed, Permit, Taken, Workers};
 use flotilla_worker::door::DoorObserver;
 use flotilla_worker::{AdmitError, Lease, Observer, Worker};
 use std::sync::Arc;
@@ -22,17 +22,19 @@ pub struct Local(pub Worker);
 impl Workers for Local {
     type Lease = Lease;
 
+    /// Nobody but this process can reach its browsers: a client that would come by itself is
+    /// relayed all the same.
     async fn open(
         &self,
         _: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Lease>, OpenError> {
+    ) -> Result<Taken<Lease>, NotOpened> {
         let opened = self.0.open(ask.session, ask.demand, ask.handshake, move |_| drop(permit));
         let flotilla_worker::Opened { upstream, response, ending, granted_after, lease } =
             opened.await.map_err(as_gateway)?;
         let lost = Ending::browser_died("browser", "its connection broke");
-        Ok(Opened { upstream, response, ending, lost, granted_after, lease })
+        Ok(Taken::Relayed(Opened { upstream, response, ending, lost, granted_after, lease }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
@@ -47,32 +49,29 @@ impl Workers for Local {
     }
 }
 
-fn as_gateway(error: flotilla_worker::OpenError) -> OpenError {
+fn as_gateway(error: flotilla_worker::OpenError) -> NotOpened {
     use flotilla_worker::OpenError as Worker;
     match error {
-        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => OpenError::Busy,
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Busy)) => NotOpened::Busy,
         // When the grid stops, the gateway knows it before its worker does.
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Draining)) => {
-            OpenError::Elsewhere("the worker is draining".to_owned())
+            NotOpened::Elsewhere("the worker is draining".to_owned())
         }
-        Worker::Admit(AdmitError::Stopped) => OpenError::Draining,
-        Worker::Admit(AdmitError::Ended(ending)) => {
-            OpenError::Refused { status: 503, body: ending.reason }
-        }
+        Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::Present)) => NotOpened::Present,
+        Worker::Admit(AdmitError::Stopped) => NotOpened::Draining,
+        Worker::Admit(AdmitError::Ended(ending)) => NotOpened::Ended(ending.reason),
         Worker::Admit(AdmitError::NotAdmitted(NotAdmitted::BackingOff { wait, why })) => {
-            OpenError::BackingOff { wait, why }
+            NotOpened::BackingOff { wait, why }
         }
-        Worker::Admit(AdmitError::LaunchFailed(why)) => OpenError::LaunchFailed(why),
-        Worker::Refused { status, body } => OpenError::Refused { status, body },
-        Worker::Unreachable(why) => OpenError::Unreachable(why),
+        Worker::Admit(AdmitError::LaunchFailed(why)) => NotOpened::LaunchFailed(why),
+        Worker::Refused { status, body } => NotOpened::Refused { status, body },
+        Worker::Unreachable(why) => NotOpened::Unreachable(why),
     }
 }
 
 impl flotilla_registry::redis::Observer for Counted {
-    fn operation(&self, operation: &'static str, took: Duration, ok: bool) {
-        if let Some(operation) = by_name::<StoreOperation>(operation) {
-            self.0.fleet.operation.observe(operation, took);
-        }
+    fn operation(&self, operation: StoreOperation, took: Duration, ok: bool) {
+        self.0.fleet.operation.observe(operation, took);
         if !ok {
             self.0.fleet.errors.inc(());
         }
@@ -82,14 +81,9 @@ impl flotilla_registry::redis::Observer for Counted {
         // The log tells it, and the status has it.
     }
 
-    fn rejected(&self, reason: &'static str) {
-        self.0.fleet.rejected.inc(by_name(reason).unwrap_or(AdvertFault::Malformed));
+    fn rejected(&self, reason: AdvertFault) {
+        self.0.fleet.rejected.inc(reason);
     }
-}
-
-/// The value of a label that has this name.
-fn by_name<L: Label>(name: &str) -> Option<L> {
-    L::ALL.iter().copied().find(|label| label.value() == name)
 }
 
 impl DoorObserver for Counted {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
 use flotilla::commands::{
-    browsers, config, drain, front_door, gateway, health, roll, run, scale_down, sessions, status,
-    top, up, usage_error_code, worker, workers,
+    browsers, config, doctor, drain, front_door, gateway, health, roll, run, scale_down, sessions,
+    status, top, up, usage_error_code, worker, workers,
 };
 use flotilla::grid::Grid;
 use flotilla::operator::Settings;
@@ -93,6 +93,8 @@ stops admission and waits for its sessions, at most the drain timeout; a second 
     Undrain(drain::UndrainCommand),
     /// End workers: those that cost the least, after their last sessions
     ScaleDown(scale_down::ScaleDownCommand),
+    /// Find out why a worker gets no sessions
+    Doctor(doctor::DoctorCommand),
     /// Check a grid for real: a session for every browser and version that it serves
     Health(health::HealthCommand),
 }
@@ -181,6 +183,9 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
         }
         Command::ScaleDown(command) => {
             operate(printer, async |settings| scale_down::run(&command, settings, printer).await)
+        }
+        Command::Doctor(command) => {
+            operate(printer, async |settings| doctor::run(&command, settings, printer).await)
         }
         Command::Health(command) => {
             runtime()?.block_on(health::run(&command, &default_endpoint(), printer))

@@ -158,6 +158,7 @@ pub(crate) fn gateway_config(
                 allowed_args: config.sessions.allowed_launch_args.clone(),
             },
             expose_network: config.sessions.expose_network,
+            redirect: config.fleet.redirect,
         },
         most_sessions: open_files().saturating_sub(OWN_FILES) / 2,
         default_version: default.map(|served| served.1).or(config.browsers.default_version),

@@ -2,6 +2,7 @@
 
 use flotilla_core::Refusal;
 use flotilla_core::id::SessionId;
+use flotilla_core::wire;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -33,15 +34,23 @@ pub(crate) async fn refuse(
         head += "Sec-WebSocket-Version: 13\r\n";
     }
     if let Some(session) = session {
-        let (name, value) = debug_log(session);
+        let (name, value) = wire::debug_log(session);
         head += &format!("{name}: {value}\r\n");
     }
     send_and_close(client, format!("{head}\r\n{body}").as_bytes()).await;
 }
 
-/// The header that Playwright prints in a client's call log.
-pub(crate) fn debug_log(session: &SessionId) -> (&'static str, String) {
-    ("x-playwright-debug-log", format!("flotilla session {session}"))
+/// Sends the client to its worker.
+pub(crate) async fn redirect(client: &mut TcpStream, location: &str, session: &SessionId) {
+    const BODY: &str = "this session is at the address in Location, for one connection\n";
+    let (name, value) = wire::debug_log(session);
+    let head = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: {location}\r\nCache-Control: no-store\r\n\
+         Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\
+         {name}: {value}\r\n",
+        BODY.len()
+    );
+    send_and_close(client, format!("{head}\r\n{BODY}").as_bytes()).await;
 }
 
 /// Writes, then waits for the client to close. A client that still sends would otherwise get a

@@ -18,4 +18,4 @@ pub use gateway::{Gateway, GatewayConfig};
 pub use line::Permit;
 pub use remote::{Found, Lease, Remote, RemoteConfig};
 pub use session::EVERYBODY;
-pub use workers::{Ask, OpenError, Opened, OrderFailed, Workers};
+pub use workers::{Ask, NotOpened, Opened, OrderFailed, Redirect, Taken, Workers};

@@ -97,14 +97,10 @@ impl Stay {
         let (call, called) = oneshot::channel();
         {
             let mut turns = self.line.turns();
-            let newcomer = self.place.is_none();
-            if newcomer && turns.try_at_once(self.served, (self.line.free)(self.served)) {
-                return Ok(self.line.permit(self.served));
-            }
+            let free = (self.line.free)(self.served);
             let waiter = Waiter { since: self.since, call };
-            match self.place {
-                Some(place) => turns.rejoin(&self.key, place, self.served, waiter),
-                None => self.place = Some(turns.join(&self.key, self.served, waiter)?),
+            if turns.enter(&self.key, &mut self.place, self.served, free, waiter)?.is_some() {
+                return Ok(self.line.permit(self.served));
             }
         }
         self.line.call_next();

@@ -4,15 +4,17 @@
 //! has gone, gives everything back by dropping it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use flotilla_core::attempt::Next;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::metrics::{ConnectPhase, Method, QueueResult, Route, RouteClass, StartResult};
 use flotilla_core::pool::{Demand, Sharing};
 use flotilla_core::refusal::Served;
 use flotilla_core::registry::Registry;
 use flotilla_core::wanted::{Handshake, Isolation, Wanted, query};
+use flotilla_core::wire;
 use flotilla_core::{BrowserKind, Refusal, SessionId};
 use flotilla_relay::head::{HeadError, read_request_head};
 use flotilla_relay::{CloseReason, Counters, Ended, RelayOptions, RequestHead, Socket, relay};
@@ -25,13 +27,10 @@ use crate::answer;
 use crate::gateway::{Gateway, GatewayConfig, Inner};
 use crate::line::Permit;
 use crate::settle::settle;
-use crate::workers::{Ask, OpenError, Opened, Workers};
+use crate::workers::{Ask, Opened, Taken, Workers};
 
 /// The tenant of everybody, as long as there are no API keys.
 pub const EVERYBODY: &str = "everybody";
-
-/// How long a worker is not asked again for a browser that it could not launch, where others can.
-const AFTER_FAILED_LAUNCH: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves one connection from its first byte.
 pub(crate) async fn connection<R: Registry, W: Workers>(
@@ -101,14 +100,14 @@ impl From<Refusal> for NotStarted {
     }
 }
 
-/// A session that is about to be relayed.
-struct Started<L> {
+/// A session that a worker has taken.
+struct Started<T> {
     id: SessionId,
     served: Served,
     isolation: Isolation,
     worker: String,
-    opened: Opened<L>,
     seat: OwnedSemaphorePermit,
+    taken: T,
 }
 
 async fn session<R: Registry, W: Workers>(
@@ -132,14 +131,23 @@ async fn session<R: Registry, W: Workers>(
     gateway.metrics.connect.seconds.observe((kind, result), began.elapsed());
     gateway.metrics.sessions.started.inc((kind, result));
     let status = match &started {
-        Ok(_) => 101,
+        Ok(Started { taken: Taken::Relayed(_), .. }) => 101,
+        Ok(Started { taken: Taken::Direct(_), .. }) => 307,
         Err(NotStarted::Refused(refusal)) => refusal.status,
         Err(NotStarted::ClientGone) => 499,
     };
     gateway.metrics.http.requests.inc((Method::Get, Route::Connect, status.into()));
     drop(in_flight);
     match started {
-        Ok(started) => run(gateway, client, early, started).await,
+        Ok(Started { id, served, isolation, worker, seat, taken: Taken::Relayed(taken) }) => {
+            let started = Started { id, served, isolation, worker, seat, taken };
+            run(gateway, client, early, started).await;
+        }
+        // From here on it is the worker's, which also counts its end.
+        Ok(Started { id, served, worker, taken: Taken::Direct(redirect), .. }) => {
+            tracing::info!(session = %id, browser = %served.0, playwright = %served.1, worker, "session sent to its worker");
+            answer::redirect(&mut client, &redirect.location, &id).await;
+        }
         Err(NotStarted::Refused(refusal)) => {
             tracing::info!(session = %id, code = refusal.code, "refused");
             answer::refuse(&mut client, &refusal, json, Some(&id)).await;
@@ -157,7 +165,7 @@ async fn start<R: Registry, W: Workers>(
     head: RequestHead,
     id: &mut SessionId,
     kind: &mut BrowserKind,
-) -> Result<Started<W::Lease>, NotStarted> {
+) -> Result<Started<Taken<W::Lease>>, NotStarted> {
     let began = Instant::now();
     let wanted = understand(gateway, &head, kind)?;
     let served = serveable(gateway, &wanted)?;
@@ -165,12 +173,16 @@ async fn start<R: Registry, W: Workers>(
     let seat = seat.map_err(|_| Refusal::gateway_full(gateway.config.most_sessions))?;
     gateway.metrics.connect.phase.observe(ConnectPhase::Auth, began.elapsed());
     let isolation = if wanted.needs_own_browser() { Isolation::Session } else { Isolation::Tenant };
+    let direct = wanted.direct;
     let demand = demand(served, wanted);
-    let (worker, opened) = tokio::select! {
-        opened = wait_and_open(gateway, id, head, &demand) => opened?,
+    let mut ask = Ask { session: id.clone(), demand, handshake: head, direct };
+    let taken = tokio::select! {
+        taken = wait_and_open(gateway, &mut ask) => taken,
         () = left(client) => return Err(NotStarted::ClientGone),
     };
-    Ok(Started { id: id.clone(), served, isolation, worker, opened, seat })
+    *id = ask.session;
+    let (worker, taken) = taken?;
+    Ok(Started { id: id.clone(), served, isolation, worker, seat, taken })
 }
 
 /// What the client wants, or why it makes no sense.
@@ -247,11 +259,9 @@ fn demand((kind, version): Served, wanted: Wanted) -> Demand {
 /// Waits for its turn and has the session opened; as often as a slot turns out to be gone.
 async fn wait_and_open<R: Registry, W: Workers>(
     gateway: &Arc<Inner<R, W>>,
-    id: &mut SessionId,
-    head: RequestHead,
-    demand: &Demand,
-) -> Result<(String, Opened<W::Lease>), Refusal> {
-    let served = (demand.kind, demand.version);
+    ask: &mut Ask,
+) -> Result<(String, Taken<W::Lease>), Refusal> {
+    let served = (ask.demand.kind, ask.demand.version);
     let mut stay = gateway.line.enter(EVERYBODY, served);
     let mut last_failure = None;
     let deadline = tokio::time::sleep(gateway.config.queue_timeout);
@@ -272,13 +282,13 @@ async fn wait_and_open<R: Registry, W: Workers>(
         };
         gateway.metrics.queue.wait.observe((served.0, result), stay.waited());
         gateway.metrics.connect.phase.observe(ConnectPhase::Queue, began.elapsed());
-        match open(gateway, id, &head, demand, permit?).await? {
-            Tried::Opened(worker, opened) => return Ok((worker, *opened)),
-            Tried::Gone => {}
-            Tried::Failed(why) => {
-                last_failure = Some(why);
+        match open(gateway, ask, permit?).await? {
+            Tried::Taken(worker, taken) => return Ok((worker, *taken)),
+            Tried::Again { why, after } => {
+                last_failure = why.or(last_failure);
                 // That worker may have taken it, or do so yet: what it takes back must not be this.
-                *id = SessionId::from_random(random());
+                ask.session = SessionId::from_random(random());
+                tokio::time::sleep(after).await;
             }
         }
     }
@@ -286,53 +296,41 @@ async fn wait_and_open<R: Registry, W: Workers>(
 
 /// What became of one try.
 enum Tried<L> {
-    Opened(String, Box<Opened<L>>),
-    /// The slot was gone.
-    Gone,
-    /// The worker could not take it; another may.
-    Failed(String),
+    Taken(String, Box<Taken<L>>),
+    /// It has its place in the line again, after a while.
+    Again {
+        why: Option<String>,
+        after: Duration,
+    },
 }
 
 /// Offers the session to the first worker in the order of choice.
 async fn open<R: Registry, W: Workers>(
     gateway: &Inner<R, W>,
-    id: &SessionId,
-    head: &RequestHead,
-    demand: &Demand,
+    ask: &Ask,
     permit: Permit,
 ) -> Result<Tried<W::Lease>, Refusal> {
-    let (kind, version) = (demand.kind, demand.version);
+    let (kind, version) = (ask.demand.kind, ask.demand.version);
     let Some(worker) = gateway.registry.claim((kind, version)) else {
-        return Ok(Tried::Gone);
+        return Ok(Tried::Again { why: None, after: Duration::ZERO });
     };
     let (registry, on_its_way) = (gateway.registry.clone(), worker.clone());
     let permit = permit.and_then(move || registry.settle(&on_its_way));
     let began = Instant::now();
-    let ask = Ask { session: id.clone(), demand: demand.clone(), handshake: head.clone() };
-    let opened = gateway.workers.open(&worker, ask, permit).await;
+    let taken = gateway.workers.open(&worker, ask.clone(), permit).await;
     let others = |wait| gateway.registry.ailing(&worker, (kind, version), wait);
     let phase = &gateway.metrics.connect.phase;
-    match opened {
-        Ok(opened) => {
-            phase.observe(ConnectPhase::Claim, opened.granted_after);
-            phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(opened.granted_after));
-            Ok(Tried::Opened(worker.to_string(), Box::new(opened)))
+    match taken {
+        Ok(taken) => {
+            let granted_after = taken.granted_after();
+            phase.observe(ConnectPhase::Claim, granted_after);
+            phase.observe(ConnectPhase::Dial, began.elapsed().saturating_sub(granted_after));
+            Ok(Tried::Taken(worker.to_string(), Box::new(taken)))
         }
-        Err(OpenError::Busy) => Ok(Tried::Gone),
-        Err(OpenError::Elsewhere(why)) => Ok(Tried::Failed(why)),
-        Err(OpenError::Draining) => Err(Refusal::draining()),
-        Err(OpenError::BackingOff { wait, why }) => match others(wait) {
-            true => Ok(Tried::Failed(why)),
-            false => Err(Refusal::backing_off(kind, version, wait, &why)),
+        Err(not_opened) => match not_opened.next((kind, version), others) {
+            Next::Again { why, after } => Ok(Tried::Again { why, after }),
+            Next::Refuse(refusal) => Err(refusal),
         },
-        Err(OpenError::LaunchFailed(why)) => match others(AFTER_FAILED_LAUNCH) {
-            true => Ok(Tried::Failed(why)),
-            false => Err(Refusal::launch_failed(kind, version, &why)),
-        },
-        Err(OpenError::Refused { status, body }) => {
-            Err(Refusal::other(status, "browser_refused", body))
-        }
-        Err(OpenError::Unreachable(why)) => Err(Refusal::no_worker(&why)),
     }
 }
 
@@ -350,11 +348,11 @@ async fn run<R: Registry, W: Workers>(
     gateway: &Arc<Inner<R, W>>,
     mut client: TcpStream,
     early: Bytes,
-    started: Started<W::Lease>,
+    started: Started<Opened<W::Lease>>,
 ) {
-    let Started { id, served, isolation, worker, opened, seat: _seat } = started;
-    let Opened { upstream, mut response, ending, lost, lease, .. } = opened;
-    let (name, value) = answer::debug_log(&id);
+    let Started { id, served, isolation, worker, seat: _seat, taken } = started;
+    let Opened { upstream, mut response, ending, lost, lease, .. } = taken;
+    let (name, value) = wire::debug_log(&id);
     response.headers.set(name, value);
     let began = Instant::now();
     let traffic = Arc::new(Counters::default());
@@ -422,3 +420,6 @@ fn relay_options(config: &GatewayConfig) -> RelayOptions {
         ..RelayOptions::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,10 +56,5 @@ fn closed_by(outcome: &Outcome) -> (ClosedBy, CloseCode) {
         EndedBy::Upstream => ClosedBy::Worker,
         EndedBy::Relay => ClosedBy::Gateway,
     };
-    let code = match &outcome.how {
-        How::Close(close) => close.code,
-        How::Asked(reason) => Some(reason.code),
-        _ => outcome.told_client.as_ref().map(|reason| reason.code),
-    };
-    (by, code.into())
+    (by, outcome.close_code().into())
 }

@@ -1,5 +1,6 @@
 //! The gateway's port to workers: have a session opened, get two ends to relay between.
 
+pub use flotilla_core::attempt::NotOpened;
 use flotilla_core::ending::Ending;
 use flotilla_core::id::{SessionId, WorkerId};
 use flotilla_core::order::{Deed, Outcome};
@@ -10,7 +11,7 @@ use flotilla_relay::{RequestHead, ResponseHead, Socket};
 use crate::line::Permit;
 
 /// A session that a worker is asked to take.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     /// Its name.
     pub session: SessionId,
@@ -18,6 +19,44 @@ pub struct Ask {
     pub demand: Demand,
     /// The client's handshake, as it came.
     pub handshake: RequestHead,
+    /// Whether the client is to come to the worker by itself, where it can.
+    pub direct: bool,
+}
+
+/// A session that a worker has taken, and how it goes on.
+#[derive(Debug)]
+pub enum Taken<L> {
+    /// Through this gateway.
+    Relayed(Opened<L>),
+    /// Without it.
+    Direct(Redirect),
+}
+
+/// A session whose client is to come to its worker. The worker keeps the slot for it for a while.
+pub struct Redirect {
+    /// Where to: an address that is good for one connection.
+    pub location: String,
+    /// How long the worker took to admit it and to have its browser.
+    pub granted_after: std::time::Duration,
+}
+
+impl std::fmt::Debug for Redirect {
+    /// Without the address: whoever has it has the session.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redirect")
+            .field("granted_after", &self.granted_after)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<L> Taken<L> {
+    /// How long the worker took to admit it and to have its browser.
+    pub fn granted_after(&self) -> std::time::Duration {
+        match self {
+            Self::Relayed(opened) => opened.granted_after,
+            Self::Direct(redirect) => redirect.granted_after,
+        }
+    }
 }
 
 /// A session that a worker has taken: its browser has answered the handshake.
@@ -39,35 +78,6 @@ pub struct Opened<L> {
     pub lease: L,
 }
 
-/// Why a worker did not take a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpenError {
-    /// It has no free slot after all: another may have, or this one later. The registry knows.
-    Busy,
-    /// It cannot be had for this session; another may. The registry knows.
-    Elsewhere(String),
-    /// It is draining.
-    Draining,
-    /// The browser keeps failing; the next try is some time away.
-    BackingOff {
-        /// Until then.
-        wait: std::time::Duration,
-        /// The last failure.
-        why: String,
-    },
-    /// The browser did not come up.
-    LaunchFailed(String),
-    /// The browser's server refused the handshake, with this answer for the client.
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// What it said.
-        body: String,
-    },
-    /// The worker or the browser could not be reached.
-    Unreachable(String),
-}
-
 /// Why nobody knows whether a worker has done what it was told.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderFailed {
@@ -84,14 +94,14 @@ pub trait Workers: Send + Sync + 'static {
     /// What holds a slot.
     type Lease: Send + 'static;
 
-    /// Has a session opened. The permit is dropped as soon as the worker has taken the slot or
-    /// refused. Dropping the future gives everything back.
+    /// Has a session opened, or a slot kept for its client. The permit is dropped as soon as the
+    /// worker has taken the slot or refused. Dropping the future gives everything back.
     fn open(
         &self,
         worker: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> impl Future<Output = Result<Opened<Self::Lease>, OpenError>> + Send;
+    ) -> impl Future<Output = Result<Taken<Self::Lease>, NotOpened>> + Send;
 
     /// The workers as they are now, for people.
     fn report(&self) -> impl Future<Output = Vec<WorkerStatus>> + Send;

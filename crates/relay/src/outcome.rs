@@ -63,6 +63,19 @@ pub struct Outcome {
     pub first_byte: Option<Duration>,
 }
 
+// === impl Outcome ===
+
+impl Outcome {
+    /// The code of the close frame that was seen first, the relay's own included.
+    pub fn close_code(&self) -> Option<u16> {
+        match &self.how {
+            How::Close(close) => close.code,
+            How::Asked(reason) => Some(reason.code),
+            _ => self.told_client.as_ref().map(|reason| reason.code),
+        }
+    }
+}
+
 // === impl Traffic ===
 
 impl From<&FlowCounters> for Traffic {

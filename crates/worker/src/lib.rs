@@ -4,6 +4,8 @@ pub mod door;
 pub mod driver;
 pub mod provision;
 
+#[cfg(test)]
+mod fake;
 mod memory;
 mod orders;
 mod report;
@@ -11,5 +13,5 @@ mod session;
 mod supervisor;
 
 pub use orders::Leave;
-pub use session::{Lease, OpenError, Opened, Worker};
+pub use session::{Lease, OpenError, Opened, Reserved, Worker};
 pub use supervisor::{AdmitError, Observer, WorkerConfig};

@@ -49,6 +49,17 @@ pub struct Lease {
     commands: mpsc::WeakUnboundedSender<Command>,
 }
 
+/// A session that holds a slot and has its browser; nobody is connected to that yet.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Resolves when the worker ends the session, and why.
+    pub ending: oneshot::Receiver<Ending>,
+    /// How long admission and the browser took.
+    pub granted_after: Duration,
+    endpoint: Endpoint,
+    lease: Lease,
+}
+
 /// A session whose browser has answered the handshake.
 #[derive(Debug)]
 pub struct Opened {
@@ -111,6 +122,19 @@ impl Worker {
         handshake: RequestHead,
         admitted: impl FnOnce(bool) + Send,
     ) -> Result<Opened, OpenError> {
+        self.reserve(session, demand, admitted).await?.connect(handshake).await
+    }
+
+    /// The same up to the browser, for a client that is yet to come.
+    ///
+    /// # Errors
+    /// When there is no slot or no browser.
+    pub async fn reserve(
+        &self,
+        session: SessionId,
+        demand: Demand,
+        admitted: impl FnOnce(bool) + Send,
+    ) -> Result<Reserved, OpenError> {
         let began = Instant::now();
         let lease = Lease { session: session.clone(), commands: self.commands.downgrade() };
         let (reply, answer) = oneshot::channel();
@@ -121,8 +145,7 @@ impl Worker {
         let Granted { browser, endpoint, ending } = granted;
         let granted_after = began.elapsed();
         tracing::debug!(%session, %browser, "granted");
-        let (upstream, response) = dial(&endpoint, &session, handshake).await?;
-        Ok(Opened { upstream, response, ending, granted_after, lease })
+        Ok(Reserved { ending, granted_after, endpoint, lease })
     }
 
     /// The worker as it is now; `None` when it has stopped.
@@ -181,6 +204,18 @@ impl Worker {
     fn send(&self, command: Command) {
         // Fails only when the supervisor has gone; then every answer is the closed channel.
         let _ = self.commands.send(command);
+    }
+}
+
+impl Reserved {
+    /// Passes the client's handshake on to the browser.
+    ///
+    /// # Errors
+    /// When it does not answer, or says no.
+    pub async fn connect(self, handshake: RequestHead) -> Result<Opened, OpenError> {
+        let Self { ending, granted_after, endpoint, lease } = self;
+        let (upstream, response) = dial(&endpoint, &lease.session, handshake).await?;
+        Ok(Opened { upstream, response, ending, granted_after, lease })
     }
 }
 

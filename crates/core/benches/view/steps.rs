@@ -49,7 +49,8 @@ pub(crate) fn round(workers: usize) -> Round {
 fn start(fleet: &mut Simulation) -> f64 {
     let began = Instant::now();
     let free = fleet.view.fleet().free(SERVED.0, SERVED.1);
-    assert!(fleet.turns.try_at_once(SERVED, free), "there is a free slot");
+    let at_once = fleet.turns.enter("everybody", &mut None, SERVED, free, 0);
+    assert!(matches!(at_once, Ok(Some(_))), "there is a free slot");
     let worker = fleet.view.fleet_mut().claim(SERVED).expect("there is a free slot");
     let chosen = nanoseconds(began);
     let place = fleet.place(&worker);
@@ -109,7 +110,7 @@ fn changes_in_vain(fleet: &mut Simulation) -> Samples {
         start(fleet);
     }
     for n in 0..WAITERS {
-        fleet.turns.join("everybody", SERVED, n).expect("there is room");
+        fleet.turns.enter("everybody", &mut None, SERVED, 0, n).expect("there is room");
     }
     let changes = (0..CHANGES).map(|_| {
         let free = |served: (_, _)| fleet.view.fleet().free(served.0, served.1);

@@ -7,6 +7,7 @@ use super::error::Violation;
 use super::read::{Entry, Origin, Role};
 use super::rules::entry;
 use crate::advert::is_name;
+use crate::ticket::LONGEST;
 
 /// Lets defaults follow what was set: a grid that serves only Firefox has Firefox as its default.
 pub(super) fn follow(config: &mut Config, entries: &mut [Entry]) {
@@ -105,15 +106,31 @@ fn of_fleet(config: &Config) -> Vec<Violation> {
         );
         violation(&["worker_id"], &message);
     }
-    let is_ws = |url: &&str| url.starts_with("ws://") || url.starts_with("wss://");
-    if let Some(public) = fleet.public_endpoint.as_deref().filter(|url| !is_ws(url)) {
+    if let Some(public) = fleet.public_endpoint.as_deref().filter(|url| !is_address(url)) {
         let message = format!(
             "public_endpoint is {public:?}: write the address that clients connect to, such as \
-             ws://worker-1.example.com:3131"
+             ws://worker-1.example.com:3131 or wss://grid.example.com/worker-1 (a path, but no \
+             query)"
         );
         violation(&["public_endpoint"], &message);
     }
+    if fleet.reservation_timeout > LONGEST {
+        let message = format!(
+            "reservation_timeout is {} s: a slot is kept for {} s at most for a client that does \
+             not come",
+            fleet.reservation_timeout.as_secs(),
+            LONGEST.as_secs()
+        );
+        violation(&["reservation_timeout"], &message);
+    }
     violations
+}
+
+/// Whether a client can be sent to a path beneath this.
+fn is_address(url: &str) -> bool {
+    let rest = url.strip_prefix("ws://").or_else(|| url.strip_prefix("wss://"));
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
+    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
 }
 
 /// Whether only this machine can connect. Names other than `localhost` may be anything.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::group::group;
-use super::kind::{Hidden, Maybe, Span, Switch, Text};
+use super::kind::{Deadline, Hidden, Maybe, Span, Switch, Text};
 use super::secret::Secret;
 
 group! {
@@ -21,11 +21,15 @@ group! {
         /// on the way to Redis, unless told otherwise.
         private_hostname: Option<String> as Maybe<Text> = "", env "PRIVATE_HOSTNAME", fleet, sample "\"worker-1.internal\"";
         /// Where clients reach this worker themselves, such as `ws://worker-1.example.com:3131`.
-        /// Without it, sessions of this worker are always relayed.
-        public_endpoint: Option<String> as Maybe<Text> = "", fleet, sample "\"ws://worker-1.example.com:3131\"";
+        /// `{port}` in it is the port that it listens on, `{host}` the name or address under which
+        /// gateways reach it. Without a public endpoint, sessions of this worker are always relayed.
+        public_endpoint: Option<String> as Maybe<Text> = "", fleet, sample "\"ws://worker-1.example.com:{port}\"";
         /// Whether a gateway sends clients to workers directly, where that is possible. Otherwise it
         /// relays. A client chooses for itself with `?route=direct` or `?route=relay`.
         redirect: bool as Switch = "false", fleet;
+        /// How long a worker keeps a slot for a client that was sent to it and does not come, 60 s
+        /// at most.
+        reservation_timeout: Duration as Deadline = "10s", fleet;
         /// How long a gateway that is leaving still lets clients in. Its `/readyz` says meanwhile that
         /// it wants none: make this longer than balancers take to notice. Those who come later are
         /// told to try again.

@@ -199,6 +199,28 @@ fn other_machines_are_let_in_only_on_purpose() {
 }
 
 #[test]
+fn where_clients_reach_a_worker_is_an_address_and_a_slot_is_not_kept_for_long() {
+    let worker = |name: &str, value: &str| Sources {
+        role: Role::Worker,
+        ..env(&[
+            ("REDIS_HOST", "redis"),
+            ("FLOTILLA_FLEET_SECRET", "the-secret-of-the-fleet"),
+            (name, value),
+        ])
+    };
+    for address in ["ws://127.0.0.1:{port}", "wss://grid.example.com/worker-1", "ws://[::1]:1"] {
+        assert!(Config::load(&worker("FLOTILLA_PUBLIC_ENDPOINT", address)).is_ok(), "{address}");
+    }
+    for address in ["worker-1:3131", "http://worker-1", "ws://", "ws://w/?a=b", "ws://w /"] {
+        let error = only_error(&worker("FLOTILLA_PUBLIC_ENDPOINT", address));
+        assert!(error.contains("ws://worker-1.example.com:3131"), "{error}");
+    }
+    assert!(Config::load(&worker("FLOTILLA_RESERVATION_TIMEOUT", "60s")).is_ok());
+    let error = only_error(&worker("FLOTILLA_RESERVATION_TIMEOUT", "61s"));
+    assert!(error.contains("60 s at most"), "{error}");
+}
+
+#[test]
 fn the_default_browser_follows_the_browsers_unless_it_was_set() {
     let loaded = Config::load(&env(&[("BROWSER_TYPE", "firefox")])).unwrap();
     assert_eq!(loaded.config.browsers.default_browser, BrowserKind::Firefox);

@@ -1,5 +1,7 @@
 //! The metrics that are counted as things happen, by what they are about.
 
+use std::time::Duration;
+
 use crate::browser::BrowserKind;
 use crate::call::CallError;
 use crate::ending::EndCause;
@@ -90,6 +92,28 @@ metrics! {
         /// Ends of sessions by who closed first and with which code.
         closes: Counter<(ClosedBy, CloseCode)> = "flotilla_ws_close_total",
             expecting &["client", "worker", "gateway", "1000", "1001", "1002", "1008", "1011", "1012", "none"];
+    }
+}
+
+/// What has passed in one direction of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes, frame headers included.
+    pub bytes: u64,
+    /// Complete messages.
+    pub messages: u64,
+    /// How long the sink was too slow for the source.
+    pub stalled: Duration,
+}
+
+impl Relay {
+    /// Adds what has passed since the last call. A session may last for days: what it relays is
+    /// counted whenever somebody looks, not only at its end.
+    pub fn count(&self, direction: Direction, now: Passed, counted: &mut Passed) {
+        self.bytes.add(direction, now.bytes.saturating_sub(counted.bytes));
+        self.messages.add(direction, now.messages.saturating_sub(counted.messages));
+        self.stall.add(direction, now.stalled.saturating_sub(counted.stalled));
+        *counted = now;
     }
 }
 

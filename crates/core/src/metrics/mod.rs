@@ -16,7 +16,7 @@ mod text;
 mod words;
 
 pub use docs::markdown;
-pub use groups::{Browsers, Connect, Fleet, Http, Operators, Queue, Relay, Sessions};
+pub use groups::{Browsers, Connect, Fleet, Http, Operators, Passed, Queue, Relay, Sessions};
 pub use instrument::{Counter, Gauge, GaugeGuard, Histogram, Stopwatch};
 pub use label::{Label, LabelSet};
 pub use metric::{Metric, Type};

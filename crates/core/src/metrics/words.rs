@@ -85,6 +85,8 @@ label! {
         Absurd = "absurd",
         /// It was filed under another worker's name.
         Misfiled = "misfiled",
+        /// Something else stood where entries should.
+        WrongType = "wrong_type",
     }
 }
 

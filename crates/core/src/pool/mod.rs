@@ -100,6 +100,9 @@ pub enum NotAdmitted {
     /// Every slot is taken.
     #[error("every slot is taken")]
     Busy,
+    /// This session holds a slot already, of an earlier try that its gateway has given up.
+    #[error("the worker still has this session from an earlier try")]
+    Present,
     /// A drain has begun.
     #[error("the worker is draining")]
     Draining,
@@ -111,6 +114,18 @@ pub enum NotAdmitted {
         /// The last failure.
         why: String,
     },
+}
+
+impl NotAdmitted {
+    /// The refusal's code on the wire.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Present => "session_present",
+            Self::Draining => "draining",
+            Self::BackingOff { .. } => "launch_backing_off",
+        }
+    }
 }
 
 /// Something to be done.
@@ -292,6 +307,9 @@ impl Pool {
     ) -> Result<(), NotAdmitted> {
         if self.draining {
             return Err(NotAdmitted::Draining);
+        }
+        if self.sessions.contains_key(&session) {
+            return Err(NotAdmitted::Present);
         }
         if self.sessions.len() >= self.limits.slots {
             return Err(NotAdmitted::Busy);

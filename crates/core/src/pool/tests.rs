@@ -72,6 +72,31 @@ fn admit(pool: &mut Pool, name: &str, demand: &Demand, now: Moment) -> BrowserId
 }
 
 #[test]
+fn a_session_that_comes_again_waits_until_its_first_contexts_are_gone() {
+    let mut pool = Pool::new(limits());
+    admit(&mut pool, "1", &shared("a"), secs(0));
+    let again = pool.admit(session("1"), &shared("a"), secs(1));
+    assert_eq!(again, Err(NotAdmitted::Present));
+    pool.closed(&session("1"), secs(2));
+    let again = pool.admit(session("1"), &shared("a"), secs(2));
+    assert_eq!((again, pool.used()), (Err(NotAdmitted::Present), 1));
+    pool.released(&session("1"), secs(3));
+    assert_eq!(pool.admit(session("1"), &shared("a"), secs(3)), Ok(()));
+}
+
+#[test]
+fn a_session_that_is_ended_while_it_waits_for_its_browser_leaves_at_once() {
+    let mut pool = Pool::new(limits());
+    pool.admit(session("1"), &alone(), secs(0)).unwrap();
+    pool.take_effects();
+    assert!(pool.end(&session("1"), &Ending::drained()));
+    assert_eq!(pool.used(), 0);
+    let ended = Effect::End { session: session("1"), ending: Ending::drained() };
+    assert_eq!(pool.take_effects(), [ended]);
+    assert!(!pool.end(&session("1"), &Ending::drained()));
+}
+
+#[test]
 fn one_tenant_shares_a_browser_and_two_do_not() {
     let mut pool = Pool::new(limits());
     let first = admit(&mut pool, "1", &shared("a"), secs(0));
@@ -385,12 +410,19 @@ impl World {
             }
         };
         let demand = Demand { kind: KIND, version: V, sharing };
+        let known = self.live.keys().chain(self.waiting.keys()).next().filter(|_| what > 230);
+        if let Some(known) = known {
+            let refused = if self.drained { NotAdmitted::Draining } else { NotAdmitted::Present };
+            assert_eq!(pool.admit(known.clone(), &demand, self.now), Err(refused));
+            return;
+        }
         match pool.admit(name.clone(), &demand, self.now) {
             Ok(()) => {
                 assert!(!self.drained, "admitted after a drain began");
                 self.waiting.insert(name, demand);
             }
             Err(NotAdmitted::Busy) => assert_eq!(pool.used(), pool.slots()),
+            Err(NotAdmitted::Present) => panic!("no name is used twice here"),
             Err(NotAdmitted::Draining) => assert!(self.drained),
             Err(NotAdmitted::BackingOff { .. }) => {}
         }

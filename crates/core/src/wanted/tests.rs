@@ -23,6 +23,7 @@ fn defaults() -> Defaults {
             allowed_args: Vec::new(),
         },
         expose_network: true,
+        redirect: false,
     }
 }
 
@@ -75,6 +76,35 @@ fn exposed_networks_and_launch_options_need_a_browser_of_their_own() {
 #[test]
 fn a_made_up_isolation_is_refused() {
     assert_eq!(read(&Head("/?isolation=none", &[])).unwrap_err().status, 400);
+}
+
+#[test]
+fn who_is_sent_to_its_worker_is_chosen_by_the_query_and_else_by_the_operator() {
+    const PLAYWRIGHT: &[(&str, &str)] = &[("User-Agent", "Playwright/1.65.1 (x64) python/3.11")];
+    let redirecting = Defaults { redirect: true, ..defaults() };
+    for (target, headers, by_default, where_redirected) in [
+        ("/", PLAYWRIGHT, false, true),
+        ("/?route=", PLAYWRIGHT, false, true),
+        ("/?route=direct", PLAYWRIGHT, true, true),
+        ("/?route=relay", PLAYWRIGHT, false, false),
+        // Nobody knows whether it follows, unless it says so.
+        ("/", &[("User-Agent", "my-own-client/1.0")], false, false),
+        ("/?route=direct", &[], true, true),
+    ] {
+        let head = Head(target, headers);
+        let direct = |defaults: &Defaults| Wanted::read(&head, defaults).unwrap().direct;
+        assert_eq!(direct(&defaults()), by_default, "{target} {headers:?}");
+        assert_eq!(direct(&redirecting), where_redirected, "{target} {headers:?}");
+    }
+}
+
+#[test]
+fn a_made_up_route_is_refused_with_those_that_there_are() {
+    let refusal = read(&Head("/?route=scenic", &[])).unwrap_err();
+    assert_eq!(refusal.status, 400);
+    for part in ["scenic", "route=direct", "route=relay"] {
+        assert!(refusal.message.contains(part), "{}", refusal.message);
+    }
 }
 
 #[test]

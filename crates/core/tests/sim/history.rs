@@ -26,253 +26,84 @@ pub(crate) struct Slip(u64);
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
     // Processes, machines, links.
-    Up {
-        who: Me,
-    },
-    Down {
-        who: Me,
-        how: Parting,
-    },
-    Paused {
-        who: Me,
-        until: Moment,
-    },
-    HostDown {
-        host: Name,
-    },
-    HostUp {
-        host: Name,
-    },
-    Cut {
-        from: Name,
-        to: Name,
-    },
-    Uncut {
-        from: Name,
-        to: Name,
-    },
-    Slowed {
-        from: Name,
-        to: Name,
-        millis: u64,
-    },
-    Broke {
-        conn: ConnId,
-    },
+    Up { who: Me },
+    Down { who: Me, how: Parting },
+    Paused { who: Me, until: Moment },
+    HostDown { host: Name },
+    HostUp { host: Name },
+    Cut { from: Name, to: Name },
+    Uncut { from: Name, to: Name },
+    Slowed { from: Name, to: Name, millis: u64 },
+    Broke { conn: ConnId },
     Wiped,
     Healed,
-    LaunchesFail {
-        worker: Name,
-        until: Moment,
-    },
-    LaunchesSlow {
-        worker: Name,
-        until: Moment,
-    },
-    DisposalHangs {
-        worker: Name,
-        until: Moment,
-    },
-    Attacked {
-        worker: Name,
-        how: &'static str,
-        ticket: Slip,
-    },
-    Lied {
-        how: &'static str,
-    },
+    LaunchesFail { worker: Name, until: Moment },
+    LaunchesSlow { worker: Name, until: Moment },
+    DisposalHangs { worker: Name, until: Moment },
+    Attacked { worker: Name, how: &'static str, ticket: Slip },
+    Lied { how: &'static str },
 
     // Browsers, as they are.
-    BrowserUp {
-        worker: Me,
-        browser: String,
-    },
-    BrowserFailed {
-        worker: Me,
-        browser: String,
-    },
-    BrowserDown {
-        worker: Me,
-        browser: String,
-        died: Died,
-    },
-    /// The session has contexts in the browser.
-    Seated {
-        worker: Me,
-        conn: ConnId,
-        browser: String,
-    },
-    DisposalAsked {
-        worker: Me,
-        conn: ConnId,
-    },
-    Disposed {
-        worker: Me,
-        conn: ConnId,
-    },
+    BrowserUp { worker: Me, browser: String },
+    BrowserFailed { worker: Me, browser: String },
+    BrowserDown { worker: Me, browser: String, died: Died },
+    /// The session may have contexts in the browser from now on.
+    Granted { worker: Me, conn: ConnId, browser: String },
+    /// It has.
+    Seated { worker: Me, conn: ConnId, browser: String },
+    DisposalAsked { worker: Me, conn: ConnId },
+    Disposed { worker: Me, conn: ConnId },
 
     // What workers do.
-    Admitted {
-        worker: Me,
-        conn: ConnId,
-        session: Sid,
-        ticket: Slip,
-        demand: Demand,
-    },
-    TurnedAway {
-        worker: Me,
-        conn: ConnId,
-        code: &'static str,
-    },
+    Admitted { worker: Me, conn: ConnId, session: Sid, ticket: Slip, demand: Demand },
+    TurnedAway { worker: Me, conn: ConnId, code: &'static str },
     /// An admitted session leaves without ever having had a browser.
-    Unseated {
-        worker: Me,
-        conn: ConnId,
-    },
+    Unseated { worker: Me, conn: ConnId },
     /// An admitted session's connection is over, for the worker.
-    Parted {
-        worker: Me,
-        conn: ConnId,
-    },
+    Parted { worker: Me, conn: ConnId },
     /// The worker says that the slot is free.
-    SlotFree {
-        worker: Me,
-        session: Sid,
-    },
-    Draining {
-        who: Me,
-    },
-    Undrained {
-        worker: Me,
-    },
-    Ordered {
-        worker: Me,
-        order: Order,
-    },
+    SlotFree { worker: Me, session: Sid },
+    Draining { who: Me },
+    Undrained { worker: Me },
+    Ordered { worker: Me, order: Order },
     /// An operator, or a drain's end, ends this session.
-    EndOrdered {
-        worker: Me,
-        conn: ConnId,
-        session: Sid,
-    },
+    EndOrdered { worker: Me, conn: ConnId, session: Sid },
     /// The worker's end record.
-    Left {
-        worker: Me,
-        conn: ConnId,
-        session: Sid,
-        cause: EndCause,
-    },
-    Goodbye {
-        worker: Me,
-    },
+    Left { worker: Me, conn: ConnId, session: Sid, cause: EndCause },
+    Goodbye { worker: Me },
 
     // What gateways do.
-    Entered {
-        gateway: Me,
-        guest: ConnId,
-        session: Sid,
-        key: String,
-        served: Served,
-    },
+    Entered { gateway: Me, guest: ConnId, session: Sid, key: String, served: Served },
     /// It waits in the line, for the first time or again.
-    Joined {
-        gateway: Me,
-        guest: ConnId,
-    },
-    Called {
-        gateway: Me,
-        guest: ConnId,
-    },
+    Joined { gateway: Me, guest: ConnId },
+    Called { gateway: Me, guest: ConnId },
     /// It waits no more: it left, or its time was up.
-    Unqueued {
-        gateway: Me,
-        guest: ConnId,
-    },
-    Ticketed {
-        gateway: Me,
-        session: Sid,
-        ticket: Slip,
-        worker: String,
-        instance: String,
-    },
-    Asked {
-        gateway: Me,
-        guest: ConnId,
-        conn: ConnId,
-        worker: String,
-        instance: String,
-    },
-    Missed {
-        gateway: Me,
-        guest: ConnId,
-        why: String,
-    },
-    Refused {
-        gateway: Me,
-        guest: ConnId,
-        code: &'static str,
-    },
-    GaveUp {
-        gateway: Me,
-        guest: ConnId,
-    },
-    LetIn {
-        gateway: Me,
-        guest: ConnId,
-        session: Sid,
-        conn: ConnId,
-    },
+    Unqueued { gateway: Me, guest: ConnId },
+    Ticketed { gateway: Me, session: Sid, ticket: Slip, worker: String, instance: String },
+    Asked { gateway: Me, guest: ConnId, conn: ConnId, worker: String, instance: String },
+    Missed { gateway: Me, guest: ConnId, why: String },
+    Refused { gateway: Me, guest: ConnId, code: &'static str },
+    GaveUp { gateway: Me, guest: ConnId },
+    LetIn { gateway: Me, guest: ConnId, session: Sid, conn: ConnId },
     /// The gateway's end record.
-    Ended {
-        gateway: Me,
-        guest: ConnId,
-        session: Sid,
-        cause: EndCause,
-    },
+    Ended { gateway: Me, guest: ConnId, session: Sid, cause: EndCause },
     /// What the gateway now knows of a worker.
-    Knows {
-        gateway: Me,
-        worker: String,
-        instance: String,
-        seq: u64,
-    },
-    Blind {
-        gateway: Me,
-    },
-    Sees {
-        gateway: Me,
-    },
+    Knows { gateway: Me, worker: String, instance: String, seq: u64 },
+    /// How sure the gateway is of a worker.
+    Stands { gateway: Me, worker: String, how: String },
+    Blind { gateway: Me },
+    Sees { gateway: Me },
     /// Decisions go round in circles while no time passes.
-    Spins {
-        who: Me,
-    },
+    Spins { who: Me },
 
     // What clients do, and hear.
-    Arrived {
-        client: Me,
-        guest: ConnId,
-        gateway: Name,
-    },
-    ClientCloses {
-        client: Me,
-        guest: ConnId,
-    },
-    ClientLeaves {
-        client: Me,
-        guest: ConnId,
-    },
-    Told {
-        client: Me,
-        guest: ConnId,
-        what: Told,
-    },
+    Arrived { client: Me, guest: ConnId, gateway: Name },
+    ClientCloses { client: Me, guest: ConnId },
+    ClientLeaves { client: Me, guest: ConnId },
+    Told { client: Me, guest: ConnId, what: Told },
 
     // What is left when everything is quiet.
-    Rest {
-        who: Me,
-        what: String,
-        ok: bool,
-    },
+    Rest { who: Me, what: String, ok: bool },
 }
 
 /// What a client hears.

@@ -344,9 +344,11 @@ impl Run {
     fn pause(&mut self, name: Name, lasts: Duration) {
         let until = (self.world.now + lasts).min(self.world.setup.heal_at);
         let Some(who) = self.world.me(name) else { return };
-        self.world.note(Fact::Paused { who, until });
-        if let Some(proc) = self.world.procs.get_mut(&name) {
-            proc.paused_until = proc.paused_until.max(until);
+        let Some(proc) = self.world.procs.get_mut(&name) else { return };
+        // What waits for it to run again keeps its order, so one pause is not made longer.
+        if proc.paused_until <= self.world.now {
+            proc.paused_until = until;
+            self.world.note(Fact::Paused { who, until });
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_core::config::{Redis, Secret, Timing};
+use flotilla_core::metrics::{AdvertFault, StoreOperation};
 use flotilla_registry::redis::{Announcement, Announcer, Observer, RedisAddress};
 use flotilla_testkit::fakes::{Crowd, CrowdConfig};
 use tokio::sync::mpsc;
@@ -56,7 +57,7 @@ impl Announced {
 }
 
 impl Observer for Nobody {
-    fn operation(&self, _: &'static str, _: Duration, _: bool) {}
+    fn operation(&self, _: StoreOperation, _: Duration, _: bool) {}
     fn reachable(&self, _: bool) {}
-    fn rejected(&self, _: &'static str) {}
+    fn rejected(&self, _: AdvertFault) {}
 }

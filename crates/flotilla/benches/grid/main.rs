@@ -9,6 +9,7 @@
 mod bare;
 mod client;
 mod cpu;
+mod direct;
 mod evaluate;
 mod figures;
 mod freed;
@@ -32,9 +33,10 @@ use table::Found;
 /// A series of measurements that belong together.
 type Series = fn(&Setup) -> anyhow::Result<Found>;
 
-const ALL: [(&str, Series); 6] = [
+const ALL: [(&str, Series); 7] = [
     ("sessions", sessions::measure),
     ("pages", pages::measure),
+    ("direct", direct::measure),
     ("freed", freed::measure),
     ("replacement", replacement::measure),
     ("ready", ready::measure),
@@ -92,7 +94,7 @@ sessions here, a few there, round after round. Every figure is the median of the
 is every difference and ratio. Each side has a Node client of its own. `cargo bench -p flotilla
 --bench grid` measures it again.";
 
-const NOTES: [&str; 5] = [
+const NOTES: [&str; 6] = [
     "CPU is that of everything but the client: the grid's process, driver and browser against \
      Node and browser, children that have ended included. A session is connect, new context, new \
      page, goto, evaluate, close.",
@@ -102,6 +104,8 @@ const NOTES: [&str; 5] = [
      relay's own figures above say what a message costs.",
     "A first page is timed from calling `connect()` (or `launch()`) to the end of \
      `page.goto('data:…')`. A warm browser stood ready, and nothing was being started.",
+    "A fleet is a gateway, a worker and Redis, all on this machine. A relayed session passes both; a \
+     direct one passes the worker, and its connect is two: one to the gateway, one to the worker.",
     "A slot counts as missing when the grid shows fewer than it promised, or when no browser was \
      up to take a session, in any of 100 samples a second.",
     "Session starts: 32 clients beside each other open a session, close it as Playwright does and \

@@ -73,7 +73,7 @@ pub(crate) fn measure(setup: &Setup) -> anyhow::Result<Found> {
 }
 
 /// The two in turns; who begins a round changes from round to round.
-fn in_turns(
+pub(crate) fn in_turns(
     rounds: usize,
     ours: &mut Side,
     theirs: &mut Side,

@@ -5,6 +5,7 @@ use std::time::Duration;
 pub mod ask;
 pub mod browsers;
 pub mod config;
+pub mod doctor;
 pub mod drain;
 pub mod gateway;
 pub mod health;
@@ -96,6 +97,7 @@ mod tests {
             .subcommand(workers::WorkersCommand::augment_args(clap::Command::new("workers")))
             .subcommand(sessions::SessionsCommand::augment_args(clap::Command::new("sessions")))
             .subcommand(top::TopCommand::augment_args(clap::Command::new("top")))
+            .subcommand(doctor::DoctorCommand::augment_args(clap::Command::new("doctor")))
             .subcommand(drain::DrainCommand::augment_args(clap::Command::new("drain")))
             .subcommand(drain::UndrainCommand::augment_args(clap::Command::new("undrain")))
             .subcommand(scale_down::ScaleDownCommand::augment_args(clap::Command::new("less")));

@@ -1,5 +1,6 @@
 //! Waiting until workers have no session any more, with a person looking on.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use flotilla_core::status::{SessionStatus, WorkerState, WorkerStatus};
@@ -13,6 +14,9 @@ use crate::printer::Printer;
 
 /// How often workers are asked.
 const EVERY: Duration = Duration::from_millis(500);
+/// How long a worker must seem to take sessions until that is believed: behind a balancer, another
+/// gateway may answer this time, which has not heard of the drain yet.
+const BELIEVED: Duration = Duration::from_secs(6);
 
 /// How the wait ended for one worker.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -92,6 +96,7 @@ pub(super) async fn until(
     let deadline = within.map(|within| Instant::now() + within);
     let progress = spinner();
     let (mut waiting, mut all) = (workers.to_vec(), Vec::new());
+    let mut undrained = HashMap::new();
     while !waiting.is_empty() {
         let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
         let seen = match look(operator, &waiting).await {
@@ -100,8 +105,17 @@ pub(super) async fn until(
         };
         progress.set_message(words(&seen));
         for one in seen {
-            let ended = one.ended(what).or(over.then_some(How::TimedOut));
-            let Some(ended) = ended else { continue };
+            let ended = match one.ended(what) {
+                Some(How::Undrained) => {
+                    let since = undrained.entry(one.worker.clone()).or_insert_with(Instant::now);
+                    (since.elapsed() >= BELIEVED).then_some(How::Undrained)
+                }
+                ended => {
+                    undrained.remove(&one.worker);
+                    ended
+                }
+            };
+            let Some(ended) = ended.or(over.then_some(How::TimedOut)) else { continue };
             waiting.retain(|worker| *worker != one.worker);
             let waited = Waited { worker: one.worker, ended, sessions: one.sessions };
             progress.suspend(|| tell(&waited, printer));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flotilla_core::BrowserKind;
 use serde::Serialize;
 
+use super::endpoint::InvalidEndpoint;
 use super::http::{Answer, HttpError};
 
 /// The parts of a session that are timed.
@@ -55,6 +56,12 @@ pub enum ProbeError {
     /// A 101, or the answer to `/json`, that is not what the protocols ask for.
     #[error("not a Playwright server: {0}")]
     Handshake(String),
+    /// The grid names another place for the session, to which a client goes by itself.
+    #[error(
+        "it sends its clients on to a place that this command cannot ask ({0}). \
+         With ?route=relay in the address a grid relays instead"
+    )]
+    Elsewhere(InvalidEndpoint),
     /// Not done in time.
     #[error("timeout in {phase}: not done {after:.1?} after the start")]
     Timeout {
@@ -114,6 +121,7 @@ impl ProbeError {
             Self::Http(_) => "unreachable",
             Self::Refused(_) => "refused",
             Self::Handshake(_) => "handshake",
+            Self::Elsewhere(_) => "redirect",
             Self::Timeout { .. } => "timeout",
             Self::Protocol { .. } => "protocol",
             Self::Closed { .. } => "closed",
@@ -126,9 +134,11 @@ impl ProbeError {
     /// What was going on when it happened.
     pub const fn phase(&self) -> Phase {
         match self {
-            Self::Http(_) | Self::Refused(_) | Self::Handshake(_) | Self::WrongBrowser { .. } => {
-                Phase::Connect
-            }
+            Self::Http(_)
+            | Self::Refused(_)
+            | Self::Handshake(_)
+            | Self::Elsewhere(_)
+            | Self::WrongBrowser { .. } => Phase::Connect,
             Self::WrongValue { .. } => Phase::Evaluate,
             Self::Timeout { phase, .. }
             | Self::Protocol { phase, .. }

@@ -357,14 +357,32 @@ fn redirect(answer: &Answer) -> Result<Option<Endpoint>, ProbeError> {
     let location = answer.header("location").unwrap_or_default();
     // Playwright dials the place as it is written: it does not ask /json again.
     let location = location.replacen("http://", "ws://", 1);
-    match location.parse() {
-        Ok(endpoint) => Ok(Some(endpoint)),
-        Err(error) => Err(ProbeError::Handshake(format!("it redirects, but {error}"))),
-    }
+    location.parse().map(Some).map_err(ProbeError::Elsewhere)
 }
 
 /// Clients keep what proves who they are to themselves when another place is named.
 fn survives_redirect(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name != "authorization" && !name.contains("access-key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_asked_is_told_with_the_way_around_it() {
+        let sent = |to: &str| Answer {
+            status: 307,
+            reason: String::new(),
+            headers: vec![("location".to_owned(), to.to_owned())],
+            body: Vec::new(),
+        };
+        let here = redirect(&sent("ws://w:3131/session/ticket")).unwrap().unwrap();
+        assert_eq!(here.authority(), "w:3131");
+        let error = redirect(&sent("wss://w/session/ticket")).unwrap_err();
+        let words = error.to_string();
+        assert!(words.contains("wss://") && words.contains("?route=relay"), "{words}");
+        assert!(!words.contains("ticket"), "{words}");
+    }
 }

@@ -216,8 +216,8 @@ fn identity(config: &Config, worker: &WorkerConfig, endpoint: String) -> anyhow:
         id: worker.id.clone(),
         instance: Instance::from_random(random()?),
         started_at: worker.started_at,
-        endpoint,
-        public: config.fleet.public_endpoint.clone(),
+        endpoint: endpoint.clone(),
+        public: config.fleet.public_endpoint.as_deref().map(|public| public_at(public, &endpoint)),
         release: worker.release.clone(),
         heartbeat_ms: millis(config.timing.heartbeat_interval),
         slots: worker.limits.slots,
@@ -227,12 +227,36 @@ fn identity(config: &Config, worker: &WorkerConfig, endpoint: String) -> anyhow:
     })
 }
 
+/// Where clients reach a worker that gateways reach there.
+fn public_at(public: &str, endpoint: &str) -> String {
+    let (host, port) = endpoint.rsplit_once(':').unwrap_or((endpoint, ""));
+    public.replace("{host}", host).replace("{port}", port)
+}
+
 fn door_config(config: &Config) -> DoorConfig {
     DoorConfig {
         handshake_timeout: config.listen.handshake_timeout,
         handshake_limit: usize::try_from(config.listen.handshake_limit).unwrap_or(usize::MAX),
+        reservation_timeout: config.fleet.reservation_timeout,
         ping_interval: config.timing.ping_interval,
         peer_timeout: config.timing.peer_timeout,
         process: flotilla_gateway::proc::figures,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_endpoint_may_name_the_host_and_the_port_of_its_own_worker() {
+        for (public, endpoint, expected) in [
+            ("ws://127.0.0.1:{port}", "10.0.0.7:3131", "ws://127.0.0.1:3131"),
+            ("ws://{host}:{port}", "worker-1.internal:3131", "ws://worker-1.internal:3131"),
+            ("ws://{host}:{port}", "[fd00::1]:3131", "ws://[fd00::1]:3131"),
+            ("wss://grid.example/worker-1", "10.0.0.7:3131", "wss://grid.example/worker-1"),
+        ] {
+            assert_eq!(public_at(public, endpoint), expected);
+        }
     }
 }

@@ -9,7 +9,9 @@
 mod always_connected;
 mod browsers;
 mod clients;
+mod direct;
 mod faults;
+mod fleet;
 mod handshakes;
 mod hosts;
 mod isolation;

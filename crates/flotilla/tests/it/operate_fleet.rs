@@ -246,6 +246,7 @@ fn a_worker_that_does_not_answer_is_named_and_never_just_missing() {
     bed.workers[1].signal(Signal::STOP);
     let list = bed.ask(&["sessions", "--json"]);
     let drained = bed.ask(&["drain", "--all"]);
+    let examined = bed.ask(&["doctor", "worker", "w-2", "--json"]);
     bed.workers[1].signal(Signal::CONT);
 
     assert_eq!(list.status.code(), Some(1), "{}", words(&list));
@@ -256,6 +257,15 @@ fn a_worker_that_does_not_answer_is_named_and_never_just_missing() {
     assert_eq!(drained.status.code(), Some(1), "{}", words(&drained));
     assert!(words(&drained).contains("worker w-2 did not say that it will drain"));
     assert_eq!(bed.of(0).workers[0].state, WorkerState::Draining, "the other one has");
+
+    assert_eq!(examined.status.code(), Some(1), "{}", words(&examined));
+    assert_eq!(json_of(&examined)["first_failing"]["name"], "route", "{}", words(&examined));
+    let unknown = bed.ask(&["doctor", "worker", "w-9"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", words(&unknown));
+    assert!(words(&unknown).contains("it knows w-1, w-2"), "{}", words(&unknown));
+    bed.done(&["undrain", "--all"]);
+    let well = bed.done(&["doctor", "worker", "w-1"]);
+    assert!(words(&well).contains("Sessions can go to worker w-1."), "{}", words(&well));
     close_all(on_both);
     bed.stop();
 }

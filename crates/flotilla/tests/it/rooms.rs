@@ -61,6 +61,16 @@ fn arrows_between_rooms_point_one_way() {
 }
 
 #[test]
+fn only_the_registry_names_a_client_of_redis() {
+    let who: Vec<_> = named()
+        .into_iter()
+        .filter(|(_, names)| names.contains("redis"))
+        .map(|room| room.0)
+        .collect();
+    assert_eq!(who, ["flotilla-registry"]);
+}
+
+#[test]
 fn core_can_be_simulated_because_it_has_no_world() {
     let named = named();
     for world in ["tokio", "hyper", "rustix", "tracing", "getrandom"] {

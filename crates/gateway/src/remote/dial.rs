@@ -1,9 +1,10 @@
-//! One session is brought to one worker.
+//! One session is brought to one worker: the dial, its answer, and what each answer means.
 
 use std::io;
 use std::time::Duration;
 
 use flotilla_core::advert::Advert;
+use flotilla_core::attempt::Target;
 use flotilla_core::registry::Directory;
 use flotilla_core::wire;
 use flotilla_relay::head::{Headers, read_response_body, read_response_head};
@@ -12,9 +13,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{Remote, Target};
+use super::Remote;
 use crate::line::Permit;
-use crate::workers::OpenError;
+use crate::workers::NotOpened;
 
 /// How long a connection may take to come about. A live host answers in far less, and a dead one
 /// never does.
@@ -26,7 +27,7 @@ const SLACK: Duration = Duration::from_secs(15);
 /// What is the gateway's business and not the worker's.
 const NOT_FORWARDED: [&str; 3] = ["authorization", "cookie", "origin"];
 
-/// A session that a worker has taken.
+/// A session that a worker has taken: its answer, and the connection behind it.
 pub(super) struct Dialled {
     pub(super) upstream: Socket,
     pub(super) response: ResponseHead,
@@ -34,25 +35,36 @@ pub(super) struct Dialled {
 }
 
 impl<D: Directory> Remote<D> {
-    /// Offers the session. A worker first says whether it takes it (102), which frees the permit,
-    /// and then what its browser says (101).
+    /// Offers the session; a browser's 101 is what it comes to.
     pub(super) async fn dial(
         &self,
         target: &Target,
         ticket: &str,
         mut handshake: RequestHead,
         permit: Permit,
-    ) -> Result<Dialled, OpenError> {
-        let began = Instant::now();
-        let deadline = began + self.config.select_timeout;
+    ) -> Result<Dialled, NotOpened> {
         for name in NOT_FORWARDED {
             handshake.headers.remove(name);
         }
         handshake.headers.set("Host", &target.endpoint);
         handshake.set_target(&format!("{}{ticket}", wire::SESSION_PATH));
+        self.offer(target, &handshake.to_bytes(), ResponseHead::is_switching, permit).await
+    }
+
+    /// Sends the request. A worker first says whether it takes the session (102), which frees the
+    /// permit, and then the `wanted` answer or why there is none.
+    pub(super) async fn offer(
+        &self,
+        target: &Target,
+        request: &[u8],
+        wanted: impl FnOnce(&ResponseHead) -> bool,
+        permit: Permit,
+    ) -> Result<Dialled, NotOpened> {
+        let began = Instant::now();
+        let deadline = began + self.config.select_timeout;
         let failed = |why: String| self.failed(target, &why);
         let mut stream = connect(&target.endpoint).await.map_err(|why| failed(why.to_string()))?;
-        stream.write_all(&handshake.to_bytes()).await.map_err(|why| failed(why.to_string()))?;
+        stream.write_all(request).await.map_err(|why| failed(why.to_string()))?;
         let (head, rest) = read_response_head(&mut stream, ANSWER_LIMIT, deadline)
             .await
             .map_err(|why| failed(why.to_string()))?;
@@ -67,7 +79,7 @@ impl<D: Directory> Remote<D> {
         let (response, rest) = read_response_head(&mut socket, ANSWER_LIMIT, deadline)
             .await
             .map_err(|why| failed(why.to_string()))?;
-        if !response.is_switching() {
+        if !wanted(&response) {
             let mut socket = socket.with_leftover(rest);
             return Err(self.refused(target, &mut socket, &response, deadline).await);
         }
@@ -90,24 +102,15 @@ impl<D: Directory> Remote<D> {
         socket: &mut Socket,
         head: &ResponseHead,
         deadline: Instant,
-    ) -> OpenError {
+    ) -> NotOpened {
         let code = head.headers.get(wire::REFUSAL_HEADER).unwrap_or_default().to_owned();
         let rest = bytes::Bytes::new();
         let body = read_response_body(socket, head, rest, ANSWER_LIMIT, deadline).await;
         let body = body.unwrap_or_default();
         let words = String::from_utf8_lossy(&body).trim().to_owned();
-        match code.as_str() {
-            "busy" => OpenError::Busy,
-            "draining" => OpenError::Elsewhere("the worker is draining".to_owned()),
-            "launch_backing_off" => {
-                let seconds = head.headers.get("retry-after").and_then(|text| text.parse().ok());
-                let wait = Duration::from_secs(seconds.unwrap_or(1));
-                OpenError::BackingOff { wait, why: words }
-            }
-            "launch_failed" => OpenError::LaunchFailed(words),
-            "browser_refused" | "ended" => OpenError::Refused { status: head.status, body: words },
-            _ => self.failed(target, &format!("it answered {}: {words}", head.status)),
-        }
+        let wait = head.headers.get("retry-after").and_then(|text| text.parse().ok());
+        let wait = wait.map(Duration::from_secs);
+        self.taught(target, NotOpened::read(&code, head.status, &words, wait))
     }
 }
 

@@ -4,27 +4,28 @@
 mod dial;
 mod order;
 mod prove;
+mod reserve;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotilla_core::WorkerId;
+use flotilla_core::attempt::Target;
 use flotilla_core::ending::Ending;
 use flotilla_core::keyring::SharedKeyring;
 use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::registry::Directory;
 use flotilla_core::status::WorkerStatus;
-use flotilla_core::ticket::{Route, Ticket};
-use flotilla_core::{Instance, WorkerId};
+use flotilla_core::ticket::Route;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::line::Permit;
-use crate::workers::{Ask, OpenError, Opened, OrderFailed, Workers};
+use crate::workers::{Ask, NotOpened, Opened, OrderFailed, Taken, Workers};
 
 pub use prove::Found;
-
-/// How long a ticket is good for. It is used at once; the rest is for a slow network.
-const TICKET_FOR: Duration = Duration::from_secs(30);
 
 /// What a gateway is told about reaching workers.
 #[derive(Clone, Debug)]
@@ -48,15 +49,6 @@ pub struct Remote<D> {
     proving: JoinHandle<()>,
 }
 
-/// A worker at the moment when a session is offered to it.
-#[derive(Debug)]
-struct Target {
-    id: WorkerId,
-    instance: Instance,
-    endpoint: String,
-    expires: u64,
-}
-
 impl<D: Directory> Remote<D> {
     /// Reaches the workers of this directory, and keeps asking those that must prove themselves.
     pub fn new(
@@ -72,36 +64,26 @@ impl<D: Directory> Remote<D> {
     }
 
     fn target(&self, id: &WorkerId) -> Option<Target> {
-        self.directory.quietly(|view, now| {
-            let known = view.worker(id)?;
-            Some(Target {
-                id: id.clone(),
-                instance: known.advert.instance.clone(),
-                endpoint: known.advert.endpoint.clone(),
-                expires: known.uptime_in(TICKET_FOR, now),
-            })
-        })
+        self.directory.quietly(|view, now| Target::of(view, id, now))
     }
 
     fn ticket(&self, target: &Target, ask: &Ask, route: Route) -> String {
-        let ticket = Ticket {
-            session: ask.session.clone(),
-            worker: target.id.clone(),
-            instance: target.instance.clone(),
-            route,
-            demand: ask.demand.clone(),
-            max_seconds: self.config.session_max_duration.map(|limit| limit.as_secs()),
-            expires: target.expires,
-            // Without random numbers the session's own name still tells tickets apart.
-            nonce: random(),
-        };
+        let (session, demand) = (ask.session.clone(), ask.demand.clone());
+        // Without random numbers the session's own name still tells tickets apart.
+        let ticket =
+            target.ticket(session, demand, route, self.config.session_max_duration, random());
         ticket.seal(&self.keyring.get())
     }
 
     /// Nobody is sent there until it has answered again.
-    fn failed(&self, target: &Target, why: &str) -> OpenError {
-        self.directory.view(|view, now| view.failed(&target.id, &target.instance, why, now));
-        OpenError::Elsewhere(why.to_owned())
+    fn failed(&self, target: &Target, why: &str) -> NotOpened {
+        self.taught(target, NotOpened::Failed(why.to_owned()))
+    }
+
+    /// The view knows it from now on.
+    fn taught(&self, target: &Target, not_opened: NotOpened) -> NotOpened {
+        self.directory.view(|view, now| not_opened.teach(view, target, now));
+        not_opened
     }
 }
 
@@ -114,22 +96,28 @@ impl<D: Directory> Workers for Remote<D> {
         worker: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Lease<D>>, OpenError> {
+    ) -> Result<Taken<Lease<D>>, NotOpened> {
         let Some(target) = self.target(worker) else {
-            return Err(OpenError::Elsewhere("the worker has just left".to_owned()));
+            return Err(NotOpened::Elsewhere("the worker has just left".to_owned()));
         };
+        if ask.direct
+            && let Some(public) = &target.public
+        {
+            let ticket = self.ticket(&target, &ask, Route::Reserved);
+            return self.reserve(&target, public, &ticket, permit).await.map(Taken::Direct);
+        }
         let ticket = self.ticket(&target, &ask, Route::Relayed);
-        let lease = Lease { directory: self.directory.clone(), id: target.id.clone() };
+        let lease = Lease { directory: self.directory.clone(), id: target.worker.clone() };
         let dialled = self.dial(&target, &ticket, ask.handshake, permit).await?;
         let (_, ending) = oneshot::channel();
-        Ok(Opened {
+        Ok(Taken::Relayed(Opened {
             upstream: dialled.upstream,
             response: dialled.response,
             ending,
             lost: Ending::worker_lost(),
             granted_after: dialled.granted_after,
             lease,
-        })
+        }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flotilla_core::WorkerId;
 use flotilla_core::advert::Advert;
+use flotilla_core::attempt::Target;
 use flotilla_core::order::{Deed, Order, Outcome};
 use flotilla_core::registry::Directory;
 use flotilla_core::wire;
@@ -13,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use super::dial::connect;
-use super::{Remote, Target, random};
+use super::{Remote, random};
 use crate::workers::OrderFailed;
 
 /// How long an answer may take. A worker that is well answers at once.
@@ -28,7 +29,7 @@ impl<D: Directory> Remote<D> {
         let target = self.target(id).ok_or(OrderFailed::Unknown)?;
         let changes = deed != Deed::Sessions;
         let order = Order {
-            worker: target.id.clone(),
+            worker: target.worker.clone(),
             instance: target.instance.clone(),
             deed,
             expires: target.expires,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_core::advert::Advert;
-use flotilla_core::keyring::{Keyring, Purpose, SharedKeyring};
+use flotilla_core::keyring::{Keyring, SharedKeyring};
+use flotilla_core::proof;
 use flotilla_core::registry::Directory;
 use flotilla_core::view::{Check, Notice};
 use flotilla_core::wire;
@@ -92,11 +93,7 @@ async fn ask(keyring: &Keyring, check: &Check) -> Result<Advert, String> {
     getrandom::fill(&mut bits).map_err(|_| "the system gives no random numbers".to_owned())?;
     let nonce = format!("{:032x}", u128::from_le_bytes(bits));
     let body = hello(&check.endpoint, &nonce).await.map_err(|why| why.to_string())?;
-    let (proof, sealed) = body.trim_end().split_once(' ').ok_or("it is no worker")?;
-    if !keyring.verify(Purpose::Proof, format!("{nonce} {sealed}").as_bytes(), proof) {
-        return Err("it could not prove that it knows the fleet's secret".to_owned());
-    }
-    Advert::open(keyring, sealed).map_err(|why| why.to_string())
+    proof::read(keyring, &nonce, &body)
 }
 
 async fn hello(

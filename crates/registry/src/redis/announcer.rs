@@ -9,6 +9,7 @@ use flotilla_core::board::Board;
 use flotilla_core::cadence::Cadence;
 use flotilla_core::goodbye::Goodbye;
 use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::metrics::StoreOperation;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -162,12 +163,12 @@ impl Teller {
         let began = Instant::now();
         let answers = link.asks.ask_all(message).await;
         let told = |answers: &Answers| answers.iter().all(Result::is_ok);
-        self.what.observer.operation("tell", began.elapsed(), answers.as_ref().is_ok_and(told));
+        let ok = answers.as_ref().is_ok_and(told);
+        self.what.observer.operation(StoreOperation::Announce, began.elapsed(), ok);
         let mut answers = answers?;
         // A Redis that is full takes no news, and still has commands.
         if let Some(found) = answers.pop() {
             for command in commands::take(&mut link.asks, &self.id, found?).await? {
-                tracing::info!(%command, "told to, through Redis");
                 // When nobody takes commands any more, the worker is ending anyway.
                 let _ = self.what.commands.send(command);
             }

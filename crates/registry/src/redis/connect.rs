@@ -186,6 +186,7 @@ fn cluster_client(address: &RedisAddress) -> RedisResult<ClusterClient> {
         .connection_timeout(CONNECT)
         .response_timeout(ANSWER)
         .overall_response_timeout(Some(ANSWER))
+        .use_protocol(ProtocolVersion::RESP3)
         .retries(2);
     if let Some(certificates) = certificates(address) {
         builder = builder.tls(TlsMode::Secure).certs(certificates);

@@ -25,11 +25,14 @@ const MOST_WAITING: usize = 4096;
 /// What comes unasked.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A message on a channel; its text only if it is not too long to be one of ours.
-    Message { channel: String, text: Result<Vec<u8>, usize> },
+    /// A message on a channel.
+    Message { channel: String, text: Said },
     /// The connection has ended.
     Lost,
 }
+
+/// The text of a message, or its length if that is too much for one of ours.
+pub(crate) type Said = Result<Vec<u8>, usize>;
 
 /// A connection to Redis.
 pub(crate) struct Link {

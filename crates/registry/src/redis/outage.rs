@@ -5,16 +5,18 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flotilla_core::metrics::{AdvertFault, StoreOperation};
+
 use super::fault::Fault;
 
 /// What is counted about Redis as it happens.
 pub trait Observer: Send + Sync + 'static {
     /// An operation has ended after this time, well or not.
-    fn operation(&self, operation: &'static str, took: Duration, ok: bool);
+    fn operation(&self, operation: StoreOperation, took: Duration, ok: bool);
     /// Redis can be reached from now on, or cannot.
     fn reachable(&self, reachable: bool);
     /// Something that was found in Redis was not believed.
-    fn rejected(&self, reason: &'static str);
+    fn rejected(&self, reason: AdvertFault);
 }
 
 /// Whether Redis is away, and what of that has been logged.

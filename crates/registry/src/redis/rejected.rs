@@ -2,8 +2,11 @@
 //! why it is not believed.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use flotilla_core::metrics::{AdvertFault, Label as _};
 
 use super::outage::Observer;
 
@@ -16,7 +19,7 @@ const LONGEST_SHOWN: usize = 80;
 
 pub(crate) struct Rejected {
     observer: Arc<dyn Observer>,
-    logged: HashMap<(String, &'static str), Instant>,
+    logged: HashMap<(String, AdvertFault), Instant>,
 }
 
 // === impl Rejected ===
@@ -27,18 +30,18 @@ impl Rejected {
     }
 
     /// This was found there, and is not believed.
-    pub(crate) fn found(&mut self, place: &str, label: &'static str, why: &dyn std::fmt::Display) {
-        self.observer.rejected(label);
-        if self.is_news(place, label) {
-            tracing::warn!(place, reason = label, "not believed, and left alone: {why}");
+    pub(crate) fn found(&mut self, place: &str, reason: AdvertFault, why: &impl fmt::Display) {
+        self.observer.rejected(reason);
+        if self.is_news(place, reason) {
+            tracing::warn!(place, reason = reason.value(), "not believed: {why}");
         }
     }
 
-    fn is_news(&mut self, place: &str, label: &'static str) -> bool {
+    fn is_news(&mut self, place: &str, reason: AdvertFault) -> bool {
         let now = Instant::now();
         self.logged.retain(|_, at| now.duration_since(*at) < QUIET);
         let place = if self.logged.len() < MOST_LIARS { place } else { "many" };
-        let key = (place.to_owned(), label);
+        let key = (place.to_owned(), reason);
         let news = !self.logged.contains_key(&key);
         if news {
             self.logged.insert(key, now);

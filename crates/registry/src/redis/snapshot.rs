@@ -11,8 +11,8 @@ use super::keys::{self, WORKERS};
 use super::link::{Asks, Link};
 use super::living::living;
 
-/// Fields that are asked for at one time.
-const PIECE: usize = 256;
+/// Fields that are asked for at one time. Few, since somebody may have written large ones.
+const PIECE: usize = 64;
 
 /// A field of a hash and its value, as they stand there.
 pub(crate) type Entry = (Vec<u8>, Vec<u8>);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use flotilla_core::advert::{Advert, InvalidAdvert};
 use flotilla_core::goodbye::Goodbye;
 use flotilla_core::keyring::SharedKeyring;
+use flotilla_core::metrics::{AdvertFault, StoreOperation};
 use flotilla_core::registry::Directory as _;
 use flotilla_core::{Instance, WorkerId};
 use tokio::task::JoinHandle;
@@ -18,7 +19,7 @@ use super::address::RedisAddress;
 use super::fault::Fault;
 use super::jitter;
 use super::keys::{Channels, WORKERS};
-use super::link::{Event, Link};
+use super::link::{Event, Link, Said};
 use super::outage::{Observer, Outage};
 use super::reaper::Reaper;
 use super::rejected::{Rejected, shown};
@@ -149,7 +150,7 @@ impl Follower {
     async fn ping(&mut self, link: &mut Link) -> Result<(), Fault> {
         let began = Instant::now();
         let answer = link.ping().await;
-        self.what.observer.operation("ping", began.elapsed(), answer.is_ok());
+        self.what.observer.operation(StoreOperation::Ping, began.elapsed(), answer.is_ok());
         self.what.view.answered_after(answer?);
         Ok(())
     }
@@ -158,7 +159,7 @@ impl Follower {
     async fn look_up(&mut self, link: &mut Link) -> Result<(), Fault> {
         let began = Instant::now();
         let read = self.read_all(link).await;
-        self.what.observer.operation("snapshot", began.elapsed(), read.is_ok());
+        self.what.observer.operation(StoreOperation::Snapshot, began.elapsed(), read.is_ok());
         self.read = self.unless_wrong_type(read)?;
         Ok(())
     }
@@ -167,7 +168,7 @@ impl Follower {
     fn unless_wrong_type<T: Default>(&mut self, answer: Result<T, Fault>) -> Result<T, Fault> {
         match answer {
             Err(fault @ Fault::WrongType { .. }) => {
-                self.rejected.found(WORKERS, "wrong_type", &fault);
+                self.rejected.found(WORKERS, AdvertFault::WrongType, &fault);
                 Ok(T::default())
             }
             answer => answer,
@@ -189,7 +190,7 @@ impl Follower {
     async fn clear_away(&mut self, link: &mut Link) -> Result<(), Fault> {
         let began = Instant::now();
         let cleared = self.reaper.look(&mut link.asks).await;
-        self.what.observer.operation("reap", began.elapsed(), cleared.is_ok());
+        self.what.observer.operation(StoreOperation::Reap, began.elapsed(), cleared.is_ok());
         match self.unless_wrong_type(cleared)? {
             0 => {}
             entries => tracing::info!(entries, "cleared away what dead workers left in Redis"),
@@ -232,34 +233,36 @@ impl Follower {
                 let (node, why) = (self.what.address.to_string(), "the connection has ended");
                 return Err(Fault::Unreachable { node, why: why.to_owned() });
             };
-            let keyring = self.what.keyring.get();
             if channel == self.channels.goodbyes() {
                 // Who was heard before has left after it.
                 self.tell(std::mem::take(&mut adverts));
-                let text = text.ok().and_then(|text| String::from_utf8(text).ok());
-                match text.and_then(|text| Goodbye::open(&keyring, &text)) {
-                    Some(who) => {
-                        self.what.view.view(|view, _| view.left(&who.id, &who.instance));
-                    }
-                    None => self.reject(&channel, &InvalidAdvert::Forged),
-                }
-                continue;
-            }
-            let advert = text.map_err(InvalidAdvert::TooLong).and_then(|text| {
-                let text = std::str::from_utf8(&text).map_err(|_| InvalidAdvert::Forged)?;
-                Advert::open(&keyring, text)
-            });
-            match advert {
-                Ok(advert) => adverts.push(advert),
-                Err(why) => self.reject(&channel, &why),
+                self.hear_goodbye(&channel, text);
+            } else {
+                adverts.extend(self.hear_advert(&channel, text));
             }
         }
         self.tell(adverts);
         Ok(())
     }
 
+    fn hear_advert(&mut self, channel: &str, text: Said) -> Option<Advert> {
+        let advert = text.map_err(InvalidAdvert::TooLong).and_then(|text| {
+            let text = std::str::from_utf8(&text).map_err(|_| InvalidAdvert::Forged)?;
+            Advert::open(&self.what.keyring.get(), text)
+        });
+        advert.map_err(|why| self.reject(channel, &why)).ok()
+    }
+
+    fn hear_goodbye(&mut self, channel: &str, text: Said) {
+        let text = text.ok().and_then(|text| String::from_utf8(text).ok());
+        match text.and_then(|text| Goodbye::open(&self.what.keyring.get(), &text)) {
+            Some(who) => self.what.view.view(|view, _| view.left(&who.id, &who.instance)),
+            None => self.reject(channel, &InvalidAdvert::Forged),
+        }
+    }
+
     fn reject(&mut self, place: &str, why: &InvalidAdvert) {
-        self.rejected.found(place, why.as_str(), why);
+        self.rejected.found(place, why.into(), why);
     }
 }
 

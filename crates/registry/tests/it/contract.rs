@@ -35,6 +35,7 @@ contract!(
         a_worker_that_stops_leaves_nothing_behind,
         every_line_of_the_schema_shows_the_truth,
         a_worker_is_seen_with_its_slots_and_each_change_of_them,
+        what_is_said_is_heard_at_once_and_what_was_said_before_is_looked_up,
         a_command_arrives_once,
         what_nobody_refreshes_goes_by_itself,
         the_fleet_is_read_at_once,
@@ -151,6 +152,21 @@ async fn a_worker_that_stops_leaves_nothing_behind(bed: &mut impl Bed) {
     wait("the other goodbye", || gateway.known("v").is_none()).await;
     assert_eq!(bed.cli(&["KEYS", "*"]), "");
     assert_eq!(gateway.counted.rejected.lock().unwrap().len(), 0);
+}
+
+async fn what_is_said_is_heard_at_once_and_what_was_said_before_is_looked_up(bed: &mut impl Bed) {
+    let address = bed.address();
+    let first = Gateway::paced(&address, NEVER, NEVER);
+    wait("the gateway to listen", || first.reachable()).await;
+    let mut worker = Worker::paced(&address, "w", NEVER, NEVER);
+    first.until("the worker", "w", |_| true).await;
+    worker.says(&busy("w", 3));
+    first.until("the change", "w", |advert| advert.used == 3).await;
+    let later = Gateway::paced(&address, NEVER, NEVER);
+    later.until("what was said before", "w", |advert| advert.used == 3).await;
+    let (id, drain) = (WorkerId("w".into()), WorkerCommand::Drain);
+    command(&address, &id, BrowserKind::Chromium, drain, NEVER).await.unwrap();
+    assert_eq!(worker.next_command().await, drain);
 }
 
 async fn a_command_arrives_once(bed: &mut impl Bed) {

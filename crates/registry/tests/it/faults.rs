@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use flotilla_core::registry::Registry as _;
 use flotilla_core::view::Standing;
-use flotilla_registry::redis::{Fault, read_fleet};
+use flotilla_core::{BrowserKind, WorkerId};
+use flotilla_registry::redis::{Fault, WorkerCommand, command, read_fleet};
 use flotilla_testkit::redis::{Redis, Sentinels};
 
 use crate::logs;
@@ -147,4 +148,27 @@ async fn a_master_that_is_demoted_is_left_for_the_new_one() {
     let told = || set.servers[1].cli(&["HGET", "worker:chromium:w", "used"]);
     wait("the new master to be told", || told() == "4").await;
     wait("the gateway to see", || gateway.reachable()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_nothing_but_the_documented_rights_is_enough() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/fleet.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let rights = guide.lines().find(|line| line.starts_with("ACL SETUSER flotilla")).unwrap();
+    let redis = Redis::start();
+    assert_eq!(redis.cli(&rights.split(' ').collect::<Vec<_>>()), "OK");
+    let address = address(&format!("redis://flotilla:PASSWORD@{}", redis.address()));
+    let mut worker = Worker::start(&address, "w");
+    let gateway = Gateway::clearing_away(&address, HEARTBEAT);
+    gateway.until("the worker", "w", |_| true).await;
+    let (id, drain) = (WorkerId("w".into()), WorkerCommand::Drain);
+    command(&address, &id, BrowserKind::Chromium, drain, TTL).await.unwrap();
+    assert_eq!(worker.next_command().await, drain);
+    assert_eq!(read_fleet(&address, &keyring()).await.unwrap().len(), 1);
+    redis.cli(&["HSET", "flotilla:workers", "nobody", "1"]);
+    wait("what is nobody's to go", || redis.cli(&["HLEN", "flotilla:workers"]) == "1").await;
+    worker.stop().await;
+    wait("the goodbye", || gateway.known("w").is_none()).await;
+    let log = redis.cli(&["ACL", "LOG"]);
+    assert_eq!(log, "", "something was refused");
 }

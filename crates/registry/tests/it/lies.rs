@@ -1,7 +1,5 @@
 //! Lies in Redis: each is counted and logged, and costs nobody anything.
 
-use std::time::Duration;
-
 use flotilla_core::goodbye::Goodbye;
 use flotilla_core::keyring::{Keyring, Purpose};
 use flotilla_core::{Advert, Instance, WorkerId};
@@ -23,7 +21,7 @@ impl Court {
         let address = address(&redis.url());
         let worker = Worker::start(&address, id);
         // The lies shall stay.
-        let gateway = Gateway::clearing_away(&address, Duration::from_secs(3600));
+        let gateway = Gateway::clearing_away(&address, NEVER);
         gateway.until("the worker", id, |advert| advert.slots == 5).await;
         Self { redis, worker, gateway }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use flotilla_testkit::redis::Redis;
+
 use crate::beds::Bed;
 use crate::support::*;
 
@@ -9,7 +11,8 @@ pub(crate) async fn what_the_dead_left_is_cleared_away_and_never_what_is_the_liv
     bed: &mut impl Bed,
 ) {
     let address = bed.address();
-    let living = Worker::start(&address, "living");
+    // It will not tell again what was taken from it.
+    let living = Worker::paced(&address, "living", NEVER, NEVER);
     let dead = Worker::start(&address, "dead");
     wait("them to be told", || living.told() > 0 && dead.told() > 0).await;
     dead.die();
@@ -39,4 +42,30 @@ pub(crate) async fn what_the_dead_left_is_cleared_away_and_never_what_is_the_liv
     assert_eq!(fields("flotilla:workers"), ["living"]);
     assert_eq!(fields("cluster:active_connections"), counts);
     assert!(gateways.iter().all(|gateway| gateway.known("living").is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_worker_said_last_does_not_bring_it_back() {
+    let redis = Redis::start();
+    let address = address(&redis.url());
+    let gateway = Gateway::clearing_away(&address, NEVER);
+    let worker = Worker::start(&address, "w");
+    gateway.until("the worker", "w", |_| true).await;
+    worker.die();
+    wait("it to be forgotten", || gateway.known("w").is_none()).await;
+    let looked_up = || gateway.counted.looked_up.load(Ordering::Relaxed);
+    let before = looked_up();
+    wait("more looks", || looked_up() > before + 2).await;
+    assert_eq!(redis.cli(&["HLEN", "flotilla:workers"]), "1", "it still stands there");
+    assert!(gateway.known("w").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_may_still_refresh_is_left() {
+    let redis = Redis::start();
+    redis.cli(&["HSET", "flotilla:workers", "w", "1"]);
+    let gateway = Gateway::paced(&address(&redis.url()), NEVER, HEARTBEAT);
+    let looks = || gateway.counted.reaped.load(Ordering::Relaxed);
+    wait("looks", || looks() > 3).await;
+    assert_eq!(redis.cli(&["HLEN", "flotilla:workers"]), "1", "its TTL has not passed");
 }

@@ -8,6 +8,7 @@ use flotilla_core::advert::BrowserCount;
 use flotilla_core::board::Board;
 use flotilla_core::config::{Redis as Settings, Secret};
 use flotilla_core::keyring::{Keyring, SharedKeyring};
+use flotilla_core::metrics::{AdvertFault, Label as _, StoreOperation};
 use flotilla_core::registry::{Directory as _, Registry as _};
 use flotilla_core::view::{Known, Patience};
 use flotilla_core::{Advert, BrowserKind, Instance, PlaywrightVersion, WorkerId};
@@ -22,6 +23,8 @@ use crate::logs;
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const HEARTBEAT: Duration = Duration::from_millis(500);
 pub(crate) const TTL: Duration = Duration::from_secs(2);
+/// Longer than any test.
+pub(crate) const NEVER: Duration = Duration::from_secs(3600);
 pub(crate) const SECRET: &str = "the-secret-of-the-fleet";
 
 pub(crate) fn keyring() -> Keyring {
@@ -41,16 +44,18 @@ pub(crate) fn with_ca(url: &str, ca: Option<String>) -> RedisAddress {
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     pub(crate) reachable: Mutex<Vec<bool>>,
-    pub(crate) rejected: Mutex<Vec<&'static str>>,
+    pub(crate) rejected: Mutex<Vec<AdvertFault>>,
     pub(crate) told: AtomicU64,
     pub(crate) reaped: AtomicU64,
+    pub(crate) looked_up: AtomicU64,
 }
 
 impl Observer for Counted {
-    fn operation(&self, operation: &'static str, _: Duration, ok: bool) {
+    fn operation(&self, operation: StoreOperation, _: Duration, ok: bool) {
         match operation {
-            "tell" if ok => self.told.fetch_add(1, Ordering::Relaxed),
-            "reap" if ok => self.reaped.fetch_add(1, Ordering::Relaxed),
+            StoreOperation::Announce if ok => self.told.fetch_add(1, Ordering::Relaxed),
+            StoreOperation::Snapshot if ok => self.looked_up.fetch_add(1, Ordering::Relaxed),
+            StoreOperation::Reap if ok => self.reaped.fetch_add(1, Ordering::Relaxed),
             _ => 0,
         };
     }
@@ -59,7 +64,7 @@ impl Observer for Counted {
         self.reachable.lock().unwrap().push(reachable);
     }
 
-    fn rejected(&self, reason: &'static str) {
+    fn rejected(&self, reason: AdvertFault) {
         self.rejected.lock().unwrap().push(reason);
     }
 }
@@ -100,12 +105,18 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(address: &RedisAddress, id: &str) -> Self {
-        Self::like(address, advert(id))
+        Self::paced(address, id, HEARTBEAT, TTL)
     }
 
-    pub(crate) fn like(address: &RedisAddress, advert: Advert) -> Self {
+    /// It says that it is there that often, and what it wrote stays that long.
+    pub(crate) fn paced(
+        address: &RedisAddress,
+        id: &str,
+        heartbeat: Duration,
+        key_ttl: Duration,
+    ) -> Self {
         logs::keep();
-        let board = Arc::new(Board::new(advert));
+        let board = Arc::new(Board::new(advert(id)));
         let counted = Arc::new(Counted::default());
         let (news, changes) = watch::channel(());
         let (sender, commands) = mpsc::unbounded_channel();
@@ -115,8 +126,8 @@ impl Worker {
             news: changes,
             started: Instant::now(),
             keyring: SharedKeyring::new(keyring()),
-            heartbeat: HEARTBEAT,
-            key_ttl: TTL,
+            heartbeat,
+            key_ttl,
             commands: sender,
             observer: counted.clone(),
         });
@@ -165,14 +176,23 @@ impl Gateway {
 
     /// It looks that often for what the dead left.
     pub(crate) fn clearing_away(address: &RedisAddress, reaper_interval: Duration) -> Self {
+        Self::paced(address, TTL, reaper_interval)
+    }
+
+    /// Who is not heard for that long is gone; half of it is between two looks at everything.
+    pub(crate) fn paced(
+        address: &RedisAddress,
+        key_ttl: Duration,
+        reaper_interval: Duration,
+    ) -> Self {
         logs::keep();
-        let view = Arc::new(SharedView::new(Patience::new(TTL, HEARTBEAT)));
+        let view = Arc::new(SharedView::new(Patience::new(key_ttl, HEARTBEAT)));
         let counted = Arc::new(Counted::default());
         let subscriber = Subscriber::spawn(Subscription {
             address: address.clone(),
             view: view.clone(),
             keyring: SharedKeyring::new(keyring()),
-            key_ttl: TTL,
+            key_ttl,
             reaper_interval,
             observer: counted.clone(),
         });
@@ -188,7 +208,8 @@ impl Gateway {
 
     /// How often this reason to disbelieve something was counted.
     pub(crate) fn rejected(&self, reason: &str) -> usize {
-        self.counted.rejected.lock().unwrap().iter().filter(|counted| **counted == reason).count()
+        let rejected = self.counted.rejected.lock().unwrap();
+        rejected.iter().filter(|counted| counted.value() == reason).count()
     }
 
     pub(crate) fn reachable(&self) -> bool {

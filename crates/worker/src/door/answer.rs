@@ -45,6 +45,7 @@ pub(super) fn reason(status: u16) -> &'static str {
     match status {
         102 => "Processing",
         200 => "OK",
+        201 => "Created",
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",

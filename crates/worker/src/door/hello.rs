@@ -1,7 +1,7 @@
 //! Who the worker is, and how it is: to those who dial back, and to balancers.
 
 use flotilla_core::advert::is_name;
-use flotilla_core::keyring::Purpose;
+use flotilla_core::proof;
 use flotilla_core::status::WorkerState;
 use flotilla_relay::ResponseHead;
 use tokio::net::TcpStream;
@@ -14,9 +14,7 @@ pub(super) async fn answer(door: &Inner, peer: &mut TcpStream, nonce: &str) {
         let words = "a nonce is 1 to 64 letters, digits, dots, dashes and underscores\n";
         return answer::text(peer, 400, "bad_nonce", words).await;
     }
-    let advert = door.advert();
-    let proof = door.keyring.get().sign(Purpose::Proof, format!("{nonce} {advert}").as_bytes());
-    let body = format!("{proof} {advert}");
+    let body = proof::answer(&door.keyring.get(), nonce, &door.advert());
     answer::finish(peer, ResponseHead::new(200, "OK"), answer::PLAIN, &body).await;
 }
 

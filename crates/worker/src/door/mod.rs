@@ -3,11 +3,14 @@
 //! Nobody gets in without a ticket, and nobody gives orders whom the fleet's secret does not vouch
 //! for; see `flotilla_core::ticket` and `flotilla_core::order`.
 
+mod admission;
 mod answer;
+mod direct;
 mod hello;
 mod order;
 mod pages;
 mod session;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +38,8 @@ pub struct DoorConfig {
     pub handshake_timeout: Duration,
     /// How large a request head may be, in bytes, beyond its ticket.
     pub handshake_limit: usize,
+    /// How long a slot is kept for a client that was sent here.
+    pub reservation_timeout: Duration,
     /// How often both sides of a session are pinged.
     pub ping_interval: Duration,
     /// How long a side may be silent, pongs included.
@@ -66,6 +71,8 @@ pub(crate) struct Inner {
     // Std mutexes: held for a look, never across an await.
     gate: Mutex<Gate>,
     desk: Mutex<Desk>,
+    reservations: direct::Reservations,
+    tally: tally::Tally,
 }
 
 impl Door {
@@ -92,6 +99,8 @@ impl Door {
             started,
             gate,
             desk,
+            reservations: direct::Reservations::default(),
+            tally: tally::Tally::default(),
         }))
     }
 
@@ -183,6 +192,9 @@ async fn route(door: &Arc<Inner>, mut peer: TcpStream, head: RequestHead, rest: 
     let path = head.path().to_owned();
     if let Some(ticket) = path.strip_prefix(wire::SESSION_PATH) {
         return session::serve(door, peer, head, rest, ticket).await;
+    }
+    if let Some(ticket) = path.strip_prefix(wire::RESERVE_PATH) {
+        return direct::reserve(door, peer, ticket).await;
     }
     if let Some(text) = path.strip_prefix(wire::ORDER_PATH) {
         return order::serve(door, &mut peer, &head.method, text).await;

@@ -19,6 +19,7 @@ pub(super) async fn status(door: &Inner, peer: &mut TcpStream) {
 /// `GET /metrics`.
 pub(super) async fn metrics(door: &Inner, peer: &mut TcpStream) {
     let process = (door.config.process)();
+    door.tally.count(&door.metrics.relay);
     let body = door.metrics.render_prometheus(&of(door).await, process.as_ref());
     answer::finish(peer, ResponseHead::new(200, "OK"), Metrics::CONTENT_TYPE, &body).await;
 }

@@ -11,7 +11,8 @@ use flotilla_relay::head::{read_response_body, read_response_head};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::session::tests::{KIND, SWITCH, V, handshake, publishing, shared, until_used};
+use crate::fake::{KIND, SWITCH, V, handshake, publishing};
+use crate::session::tests::{shared, until_used};
 
 const SECRET: &str = "the-secret-of-the-fleet";
 const SOON: Duration = Duration::from_secs(20);
@@ -59,6 +60,7 @@ async fn bed() -> Bed {
     let config = DoorConfig {
         handshake_timeout: SOON,
         handshake_limit: 32 * 1024,
+        reservation_timeout: SOON,
         ping_interval: SOON,
         peer_timeout: SOON,
         process: || None,

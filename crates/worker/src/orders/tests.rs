@@ -4,8 +4,9 @@ use flotilla_core::SessionId;
 use flotilla_core::ending::EndCause;
 
 use super::*;
+use crate::fake::{SWITCH, publishing};
 use crate::session::OpenError;
-use crate::session::tests::{SWITCH, open, publishing, shared, until_used};
+use crate::session::tests::{open, shared, until_used};
 use crate::supervisor::AdmitError;
 
 fn worker(slots: usize) -> Worker {

@@ -135,11 +135,15 @@ impl Evidence {
                 let (worker, life) = (visit.worker, &case.time.lives[&visit.worker]);
                 life.down <= at || broke(case, conn, at) || silent(case, gateway, worker, at)
             }
-            EndCause::DrainKill if self.draining.contains_key(&gateway) => {
-                at >= self.draining[&gateway] + case.outcome.setup.timing.drain_timeout
-            }
+            EndCause::DrainKill if self.drained(case, gateway, at) => true,
             other => self.common(case, conn, visit, at, other),
         }
+    }
+
+    /// Whether the gateway's own drain was over.
+    fn drained(&self, case: &Case<'_>, gateway: Me, at: Moment) -> bool {
+        let began = self.draining.get(&gateway);
+        began.is_some_and(|began| *began + case.outcome.setup.timing.drain_timeout <= at)
     }
 
     fn worker_says_true(

@@ -30,7 +30,7 @@ impl Holders {
             Fact::Admitted { worker, conn, .. } => {
                 return self.held.entry(*worker).or_default().insert(*conn);
             }
-            Fact::Seated { worker, conn, browser } => {
+            Fact::Granted { worker, conn, browser } => {
                 self.browsers.entry((*worker, browser.clone())).or_default().push(*conn);
             }
             Fact::Unseated { worker, conn } | Fact::Disposed { worker, conn } => {

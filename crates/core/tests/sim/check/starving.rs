@@ -29,22 +29,19 @@ pub(super) fn nobody_waits_beside_a_free_slot(case: &mut Case<'_>) {
             }
             Fact::Called { gateway, guest } | Fact::Unqueued { gateway, guest } => {
                 let Some(since) = waiting.remove(guest) else { continue };
-                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served)
-                else {
+                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served) else {
                     continue;
                 };
                 let long = patience(case);
                 if *at - since > long
-                    && let Some(worker) =
-                        beside(case, &mut pairs, &free, *gateway, served, (since, *at), long)
+                    && let Some(worker) = beside(case, &mut pairs, &free, *gateway, served, (since, *at), long)
                 {
                     let what = format!("{guest:?} at {gateway:?}, beside {worker:?}");
                     case.wrong(*at, "nobody waits beside a free slot", what);
                 }
             }
             Fact::Refused { gateway, guest, code } if is_about_workers(code) => {
-                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served)
-                else {
+                let Some(served) = case.time.guests.get(guest).and_then(|guest| guest.served) else {
                     continue;
                 };
                 let worker = usable(case, &mut pairs, *gateway, served, *at);
@@ -178,25 +175,34 @@ fn bad(case: &Case<'_>, gateway: Me, worker: Me) -> Vec<Span> {
     // Without Redis they go on with each other, if they knew each other.
     let mut blind = case.time.absences(Name::REDIS);
     blind.extend(case.time.bad_links(gateway.name, Name::REDIS));
-    bad.extend(blind.into_iter().filter(|span| both_up + settling > span.0));
-    bad.extend(of_twins(case, worker, both_up, &bad));
+    bad.extend(blind.iter().filter(|span| both_up + settling > span.0));
+    bad.extend(of_twins(case, worker, both_up, &bad, &blind));
     bad.extend(case.time.broken.values().map(|at| (*at, *at)));
     let mut bad: Vec<_> = bad.into_iter().map(|(from, to)| (from, to + settling)).collect();
     bad.extend(own_troubles(case, worker));
     bad
 }
 
-/// Somebody else with its name, who may have been there first.
-fn of_twins(case: &Case<'_>, worker: Me, both_up: Moment, bad: &[Span]) -> Vec<Span> {
-    let settling = settling(case);
-    let twins = case
-        .time
-        .lives
-        .iter()
-        .filter(|(me, _)| is_twin(**me) && me.name.number % 100 == worker.name.number);
-    let first = |up: Moment, down: Moment| both_up + settling > up || touches(bad, up, down);
-    let taken = twins.filter(|(_, life)| first(life.up, life.down.min(FOREVER)));
-    taken.map(|(_, life)| (life.up, life.down)).collect()
+/// Somebody else with its name, who may have been there first. Whoever believed in him finds the
+/// worker again as soon as he is gone, and Redis is there to say so.
+fn of_twins(
+    case: &Case<'_>,
+    worker: Me,
+    both_up: Moment,
+    bad: &[Span],
+    blind: &[Span],
+) -> Vec<Span> {
+    let is_his = |me: &Me| is_twin(*me) && me.name.number % 100 == worker.name.number;
+    let twins = case.time.lives.iter().filter(|(me, _)| is_his(me)).map(|(_, life)| life);
+    let first = |up: Moment, down: Moment| {
+        both_up + settling(case) > up || touches(bad, up, down)
+    };
+    let taken = twins.filter(|life| first(life.up, life.down));
+    let until = |down: Moment| {
+        let blind = blind.iter().filter(|span| span.0 <= down && down <= span.1);
+        blind.map(|span| span.1).max().unwrap_or(down)
+    };
+    taken.map(|life| (life.up, until(life.down))).collect()
 }
 
 fn is_twin(me: Me) -> bool {
@@ -217,9 +223,7 @@ fn own_troubles(case: &Case<'_>, worker: Me) -> Vec<Span> {
             Fact::BrowserFailed { worker: who, .. } if *who == worker => {
                 bad.push((*at, *at + BACK_OFF));
             }
-            Fact::BrowserDown { worker: who, died, .. }
-                if *who == worker && *died != Died::Closed =>
-            {
+            Fact::BrowserDown { worker: who, died, .. } if *who == worker && *died != Died::Closed => {
                 bad.push((*at, *at + BACK_OFF));
             }
             Fact::LaunchesSlow { worker: name, until } if *name == worker.name => {

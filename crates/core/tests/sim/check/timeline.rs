@@ -90,6 +90,8 @@ impl Timeline {
                 if let Some(life) = self.lives.get_mut(who) {
                     (life.down, life.how) = (at, Some(*how));
                 }
+                let pauses = self.pauses.get_mut(&who.name).into_iter().flatten();
+                pauses.for_each(|span| span.1 = span.1.min(at));
             }
             Fact::Paused { who, until } => {
                 self.pauses.entry(who.name).or_default().push((at, *until));

@@ -7,14 +7,14 @@ use crate::history::Fact;
 use super::Case;
 
 pub(super) fn never_go_back(case: &mut Case<'_>) {
-    let mut known = BTreeMap::new();
+    let mut known: BTreeMap<_, (String, u64)> = BTreeMap::new();
     for (at, fact) in &case.outcome.history.facts {
         let Fact::Knows { gateway, worker, instance, seq } = fact else { continue };
-        let newest = known.entry((*gateway, worker.clone(), instance.clone())).or_insert(0);
-        if *seq < *newest {
-            let what = format!("{gateway:?} of {instance}: {seq} after {newest}");
+        let now = (instance.clone(), *seq);
+        let before = known.insert((*gateway, worker.clone()), now);
+        if let Some((of, newest)) = before.filter(|(of, newest)| of == instance && newest > seq) {
+            let what = format!("{gateway:?} of {of}: {seq} after {newest}");
             case.wrong(*at, "an older word never replaces a newer", what);
         }
-        *newest = (*newest).max(*seq);
     }
 }

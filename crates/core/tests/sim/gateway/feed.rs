@@ -23,6 +23,8 @@ pub(super) struct Feed {
     snapshots: Link,
     asked: u32,
     answered: u32,
+    /// True while it is to connect again in a moment.
+    planned: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ impl Feed {
 impl Gateway {
     /// Connects what is not connected.
     pub(super) fn feed_due(&mut self, world: &mut World) {
+        self.feed.planned = false;
         for link in [&mut self.feed.channel, &mut self.feed.snapshots] {
             if link.conn.is_none() {
                 let conn = world.connect(self.me, redis::ADDRESS);
@@ -141,7 +144,9 @@ impl Gateway {
         }
         let now = self.now(world);
         self.view.lost_registry(now);
-        world.after(self.me, RETRY, Timer::Feed);
+        if !std::mem::replace(&mut self.feed.planned, true) {
+            world.after(self.me, RETRY, Timer::Feed);
+        }
         self.changed(world);
     }
 }

@@ -46,33 +46,29 @@ impl Gateway {
         if self.draining {
             return self.refuse(world, conn, "draining");
         }
-        let fleet = self.view.fleet();
-        let Some(guest) = self.guests.get(&conn) else { return };
-        let newcomer = guest.place.is_none();
-        if newcomer && self.turns.try_at_once(guest.served, fleet.to_try(guest.served)) {
-            world.note(Fact::Called { gateway: self.me, guest: conn });
-            self.begin_try(world, conn);
-        } else {
-            self.wait(world, conn);
-        }
+        self.wait(world, conn);
         self.call_next(world);
         if self.guests.get(&conn).is_some_and(|guest| guest.late && guest.waits()) {
             self.refuse(world, conn, "queue_timeout");
         }
     }
 
-    /// Takes its place in the line.
+    /// Takes its place in the line, or tries at once.
     pub(super) fn wait(&mut self, world: &mut World, conn: ConnId) {
         let Some(guest) = self.guests.get_mut(&conn) else { return };
-        match guest.place {
-            Some(place) => self.turns.rejoin(&guest.key, place, guest.served, conn),
-            None => match self.turns.join(&guest.key, guest.served, conn) {
-                Ok(place) => guest.place = Some(place),
-                Err(_) => return self.refuse(world, conn, "queue_full"),
-            },
-        }
+        let free = self.view.fleet().to_try(guest.served);
         guest.phase = Phase::Waiting;
-        world.note(Fact::Joined { gateway: self.me, guest: conn });
+        match self.turns.enter(&guest.key, &mut guest.place, guest.served, free, conn) {
+            Ok(None) => world.note(Fact::Joined { gateway: self.me, guest: conn }),
+            Ok(Some(guest)) => {
+                world.note(Fact::Called { gateway: self.me, guest });
+                self.begin_try(world, guest);
+            }
+            Err(_) => {
+                guest.phase = Phase::Pausing;
+                self.refuse(world, conn, "queue_full");
+            }
+        }
     }
 
     /// Calls everybody for whom a slot seems free now.

@@ -42,8 +42,16 @@ pub(crate) struct Gateway {
     draining: bool,
     looks_at: Option<Moment>,
     /// What was noted of what the view knows.
-    noted: BTreeMap<String, (String, u64)>,
+    noted: BTreeMap<String, Noted>,
     pub(crate) done: bool,
+}
+
+/// What was noted of a worker.
+#[derive(Default)]
+struct Noted {
+    instance: String,
+    seq: u64,
+    standing: Option<Standing>,
 }
 
 /// A client, as its gateway sees it.
@@ -178,15 +186,20 @@ impl Gateway {
 
     fn note_view(&mut self, world: &mut World) {
         self.view.take_notices();
-        let mut known: Vec<_> = self.view.workers().map(|known| &known.advert).collect();
-        known.sort_by(|a, b| a.id.cmp(&b.id));
-        for advert in known {
-            let now = (advert.instance.0.clone(), advert.seq);
-            if self.noted.get(&advert.id.0) != Some(&now) {
-                self.noted.insert(advert.id.0.clone(), now.clone());
-                let worker = advert.id.0.clone();
-                let (instance, seq) = now;
-                world.note(Fact::Knows { gateway: self.me, worker, instance, seq });
+        let mut known: Vec<_> = self.view.workers().collect();
+        known.sort_by(|a, b| a.advert.id.cmp(&b.advert.id));
+        let gateway = self.me;
+        for known in known {
+            let worker = known.advert.id.0.clone();
+            let noted = self.noted.entry(worker.clone()).or_default();
+            if (&noted.instance, noted.seq) != (&known.advert.instance.0, known.advert.seq) {
+                (noted.instance, noted.seq) = (known.advert.instance.0.clone(), known.advert.seq);
+                let (worker, instance) = (worker.clone(), noted.instance.clone());
+                world.note(Fact::Knows { gateway, worker, instance, seq: noted.seq });
+            }
+            if noted.standing.as_ref() != Some(&known.standing) {
+                noted.standing = Some(known.standing.clone());
+                world.note(Fact::Stands { gateway, worker, how: format!("{:?}", known.standing) });
             }
         }
     }
@@ -210,7 +223,8 @@ impl Gateway {
 
     /// What is left when everything is quiet, given who lives.
     pub(crate) fn rest(&self, world: &mut World, alive: &[(WorkerId, String)]) {
-        let (waiting, trying) = (self.turns.iter().count(), self.turns.trying());
+        let waiting: usize = self.turns.waiting().map(|(_, count)| count).sum();
+        let trying = self.turns.trying();
         let pending = self.view.fleet().pending();
         let what = format!(
             "{} guests, {waiting} waiting, {trying} trying, {pending} pending, blind: {}",

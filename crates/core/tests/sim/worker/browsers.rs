@@ -65,9 +65,7 @@ impl Worker {
         world.note(Fact::BrowserDown { worker: self.me, browser: browser.0.clone(), died });
         let now = self.now(world);
         self.pool.exited(browser, "killed by SIGKILL", died == Died::WithDriver, now);
-        for conn in chrome.contexts {
-            self.contexts_gone(conn);
-        }
+        self.browser_gone(browser);
     }
 
     /// The driver dies: with it all browsers, and all launches.

@@ -198,8 +198,13 @@ impl Worker {
 
     /// Carries out the pool's decisions, says what changed, and goes when it is done.
     fn carry_out(&mut self, world: &mut World) {
-        for effect in self.pool.take_effects() {
-            self.perform(world, effect);
+        // Carrying one out may bring about others.
+        loop {
+            let effects = self.pool.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            effects.into_iter().for_each(|effect| self.perform(world, effect));
         }
         self.note_free(world);
         if self.board.post(&self.advert()) {

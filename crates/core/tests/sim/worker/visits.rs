@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use flotilla_core::SessionId;
 use flotilla_core::attempt;
 use flotilla_core::ending::{EndCause, Ending};
 use flotilla_core::launcher::BrowserId;
 use flotilla_core::pool::{Moment, NotAdmitted};
 use flotilla_core::proof;
 use flotilla_core::ticket::{Route, Ticket};
+use flotilla_core::SessionId;
 
 use crate::history::{Fact, Sid, Slip};
 use crate::msg::Msg;
@@ -21,6 +21,7 @@ use super::Worker;
 pub(super) struct Visit {
     pub(super) session: SessionId,
     pub(super) stage: Stage,
+    browser: Option<BrowserId>,
     limit: Option<Duration>,
     since: Moment,
     /// Told to end before its browser had answered.
@@ -77,19 +78,23 @@ impl Worker {
         world.send(self.me, conn, Msg::Processing { advert });
         self.sessions.insert(ticket.session.clone(), conn);
         let limit = ticket.max_seconds.map(Duration::from_secs);
-        let now = world.now;
-        let visit =
-            Visit { session: ticket.session, stage: Stage::Asked, limit, since: now, ending: None };
+        let visit = Visit {
+            session: ticket.session,
+            stage: Stage::Asked,
+            browser: None,
+            limit,
+            since: world.now,
+            ending: None,
+        };
         self.visits.insert(conn, visit);
     }
 
     fn not_admitted(&mut self, world: &mut World, conn: ConnId, refused: &NotAdmitted) {
-        let (code, wait) = match refused {
-            NotAdmitted::Busy => ("busy", None),
-            NotAdmitted::Draining => ("draining", None),
-            NotAdmitted::BackingOff { wait, .. } => ("launch_backing_off", Some(*wait)),
+        let wait = match refused {
+            NotAdmitted::BackingOff { wait, .. } => Some(*wait),
+            _ => None,
         };
-        self.turn_away(world, conn, code, 503, refused.to_string(), wait, true);
+        self.turn_away(world, conn, refused.code(), 503, refused.to_string(), wait, true);
     }
 
     #[expect(clippy::too_many_arguments, reason = "an answer has as many parts")]
@@ -114,6 +119,9 @@ impl Worker {
         let Some(conn) = self.sessions.get(session).copied() else { return };
         let Some(visit) = self.visits.get_mut(&conn) else { return };
         if visit.stage == Stage::Asked {
+            visit.browser = Some(browser.clone());
+            let (worker, name) = (self.me, browser.0.clone());
+            world.note(Fact::Granted { worker, conn, browser: name });
             visit.stage = Stage::Dialling(browser);
             let takes = world.rng.millis(1..20);
             world.after(self.me, takes, Timer::Dialled(conn));
@@ -227,6 +235,14 @@ impl Worker {
         {
             self.sessions.remove(&visit.session);
         }
+    }
+
+    /// A browser is gone, and whatever contexts were in it.
+    pub(super) fn browser_gone(&mut self, browser: &BrowserId) {
+        let on_it = |visit: &&Visit| visit.browser.as_ref() == Some(browser);
+        let on_it: Vec<_> = self.visits.iter().filter(|(_, visit)| on_it(visit)).collect();
+        let on_it: Vec<_> = on_it.into_iter().map(|(conn, _)| *conn).collect();
+        on_it.into_iter().for_each(|conn| self.contexts_gone(conn));
     }
 
     /// The session's contexts are gone, by disposal or with their browser.

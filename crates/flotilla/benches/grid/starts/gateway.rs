@@ -13,7 +13,7 @@ use flotilla_core::status::WorkerStatus;
 use flotilla_core::wanted::Defaults;
 use flotilla_core::{Advert, BrowserKind, PlaywrightVersion, WorkerId};
 use flotilla_gateway::{
-    Ask, Gateway, GatewayConfig, OpenError, Opened, OrderFailed, Permit, Workers,
+    Ask, Gateway, GatewayConfig, NotOpened, Opened, OrderFailed, Permit, Taken, Workers,
 };
 use flotilla_registry::InProcess;
 use flotilla_relay::{RequestHead, ResponseHead, Socket, read_response_head};
@@ -62,6 +62,7 @@ fn config(settings: &Config) -> GatewayConfig {
                 allowed_args: settings.sessions.allowed_launch_args.clone(),
             },
             expose_network: true,
+            redirect: false,
         },
         default_version: Some(SERVED.1),
         most_sessions: usize::MAX,
@@ -149,7 +150,7 @@ impl Workers for Fakes {
         worker: &WorkerId,
         ask: Ask,
         permit: Permit,
-    ) -> Result<Opened<Slot>, OpenError> {
+    ) -> Result<Taken<Slot>, NotOpened> {
         self.slots.change(worker, |advert| {
             advert.used += 1;
             advert.lifetime += 1;
@@ -159,9 +160,10 @@ impl Workers for Fakes {
         let lease = Slot { worker: worker.clone(), slots: self.slots.clone(), _ending: told };
         let dialled = self.dial(ask.handshake).await;
         let (upstream, response) =
-            dialled.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+            dialled.map_err(|error| NotOpened::Unreachable(error.to_string()))?;
         let lost = Ending::worker_lost();
-        Ok(Opened { upstream, response, ending, lost, granted_after: Duration::ZERO, lease })
+        let granted_after = Duration::ZERO;
+        Ok(Taken::Relayed(Opened { upstream, response, ending, lost, granted_after, lease }))
     }
 
     async fn report(&self) -> Vec<WorkerStatus> {
