@@ -29,10 +29,10 @@ pub struct RollCommand {
 #[derive(Clone, Debug, clap::Subcommand)]
 enum What {
     /// Replace workers: new ones prove themselves with a session, old ones leave with their last
-    #[command(after_help = workers_help())]
+    #[command(after_help = workers_help(), args_override_self = true)]
     Workers(WorkerOptions),
     /// Replace gateways behind a balancer, in their places, one after the other
-    #[command(after_help = gateways_help())]
+    #[command(after_help = gateways_help(), args_override_self = true)]
     Gateways(GatewayOptions),
 }
 

@@ -1,9 +1,10 @@
-//! Counting by the gateways' own counters: which sessions ended meanwhile and why, and which
-//! clients were not let in.
+//! Counting by everybody's own counters: which sessions ended meanwhile and why, and which clients
+//! were not let in. Gateways count what they relay, workers what comes to them directly.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::probe::{self, Endpoint};
@@ -43,67 +44,102 @@ impl Counted {
         TURNED_AWAY.iter().filter_map(|result| self.started.get(*result)).sum()
     }
 
-    fn add(&mut self, now: &Self, before: &Self) {
-        let more = |to: &mut BTreeMap<String, u64>,
-                    now: &BTreeMap<String, u64>,
-                    before: &BTreeMap<String, u64>| {
-            for (label, count) in now {
-                let known = before.get(label).copied().unwrap_or_default();
-                *to.entry(label.clone()).or_default() += count.saturating_sub(known);
+    fn add(&mut self, more: &Self) {
+        for (to, more) in [(&mut self.ended, &more.ended), (&mut self.started, &more.started)] {
+            for (label, count) in more {
+                *to.entry(label.clone()).or_default() += count;
             }
+        }
+    }
+
+    /// Without what was counted before.
+    fn since(&self, before: &Self) -> Self {
+        let less = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+            let known = |label| before.get(label).copied().unwrap_or_default();
+            now.iter().map(|(l, count)| (l.clone(), count.saturating_sub(known(l)))).collect()
         };
-        more(&mut self.ended, &now.ended, &before.ended);
-        more(&mut self.started, &now.started, &before.started);
+        Self {
+            ended: less(&self.ended, &before.ended),
+            started: less(&self.started, &before.started),
+        }
     }
 }
 
-/// One gateway's counters, in one life of it.
+/// Somebody's counters, in one life of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Reading {
     life: String,
     counted: Counted,
 }
 
-/// The gateways' counters since the census began.
+/// Everybody's counters since the census began.
 #[derive(Debug)]
 pub(crate) struct Census {
-    gateways: Vec<(Endpoint, Option<Reading>)>,
+    pages: Vec<Page>,
     sum: Counted,
 }
 
+/// Somebody's counters, as they were last read.
+#[derive(Debug)]
+struct Page {
+    of: Endpoint,
+    last: Option<Reading>,
+}
+
 impl Census {
-    /// Begins with what they have counted so far.
-    pub(crate) async fn begin(gateways: Vec<Endpoint>) -> Result<Self, String> {
-        let mut first = Vec::new();
-        for gateway in gateways {
-            let reading = read(&gateway).await.map_err(|why| format!("{gateway}: {why}"))?;
-            let again = read(&gateway).await.map_err(|why| format!("{gateway}: {why}"))?;
-            if again.life != reading.life {
+    /// Begins with what these gateways, and others that count, have counted so far.
+    pub(crate) async fn begin(
+        gateways: Vec<Endpoint>,
+        others: Vec<Endpoint>,
+    ) -> Result<Self, String> {
+        let mut pages = Vec::new();
+        for of in gateways {
+            let first = read(&of).await.map_err(|why| format!("{of}: {why}"))?;
+            let again = read(&of).await.map_err(|why| format!("{of}: {why}"))?;
+            if again.life != first.life {
                 return Err(format!(
-                    "{gateway} leads to several gateways: name each with --gateway, so that the \
+                    "{of} leads to several gateways: name each with --gateway, so that the \
                      sessions that end there can be counted"
                 ));
             }
-            first.push((gateway, Some(again)));
+            pages.push(Page { of, last: Some(again) });
         }
-        Ok(Self { gateways: first, sum: Counted::default() })
+        for of in others {
+            let last = read(&of).await.ok();
+            pages.push(Page { of, last });
+        }
+        Ok(Self { pages, sum: Counted::default() })
     }
 
-    /// Counts what has happened since the last time. Who does not answer is counted later, or has
-    /// ended.
-    pub(crate) async fn count(&mut self) {
-        for (gateway, last) in &mut self.gateways {
-            let Ok(now) = read(gateway).await else { continue };
-            let before = last.as_ref().filter(|last| last.life == now.life);
-            let nothing = Counted::default();
-            self.sum.add(&now.counted, before.map_or(&nothing, |last| &last.counted));
-            *last = Some(now);
+    /// Counts what has happened since the last time, with those who have come. Who does not answer
+    /// is counted later, or has ended.
+    pub(crate) async fn count(&mut self, others: Vec<Endpoint>) {
+        for of in others {
+            if !self.pages.iter().any(|page| page.of == of) {
+                self.pages.push(Page { of, last: None });
+            }
         }
+        let sum = &mut self.sum;
+        join_all(self.pages.iter_mut().map(Page::read)).await.iter().for_each(|new| sum.add(new));
     }
 
     /// What has happened so far.
     pub(crate) fn so_far(&self) -> &Counted {
         &self.sum
+    }
+}
+
+impl Page {
+    /// What was counted since the last time; all of it in a new life.
+    async fn read(&mut self) -> Counted {
+        let Ok(now) = read(&self.of).await else { return Counted::default() };
+        let before = self.last.as_ref().filter(|last| last.life == now.life);
+        let new = match before {
+            Some(before) => now.counted.since(&before.counted),
+            None => now.counted.clone(),
+        };
+        self.last = Some(now);
+        new
     }
 }
 
@@ -162,8 +198,8 @@ mod tests {
 
     #[test]
     fn what_the_grid_did_is_told_from_what_clients_did() {
-        let mut sum = Counted::default();
-        sum.add(&page(1, 3, 10, 2).counted, &page(1, 1, 4, 0).counted);
+        let mut sum = page(1, 3, 10, 2).counted.since(&page(1, 1, 4, 0).counted);
+        sum.add(&Counted::default());
         assert_eq!((sum.killed(), sum.ended_in_all(), sum.turned_away()), (2, 8, 2));
     }
 

@@ -2,10 +2,15 @@
 
 use flotilla_core::rollout::{Life, Seen};
 
+use crate::probe::Endpoint;
+
 /// Eyes and hands of a roll. What cannot be done is said in words, and is tried again or ends it.
 pub trait Hands: Send + Sync + 'static {
     /// Whoever is there now, as clients would find them.
     fn look(&self) -> impl Future<Output = Result<Vec<Seen>, String>> + Send;
+
+    /// Whose counters tell how sessions end that pass no gateway.
+    fn counters(&self) -> Vec<Endpoint>;
 
     /// Starts a new one.
     fn start(

@@ -34,6 +34,15 @@ pub struct Target {
     pub probe: Option<Served>,
 }
 
+/// Where a worker is.
+#[derive(Debug)]
+struct Address {
+    /// `HOST:PORT`; empty where that is not known.
+    at: String,
+    /// Whether it was there at the last look.
+    there: bool,
+}
+
 /// Eyes and hands for workers.
 #[derive(Debug)]
 pub struct WorkerHands<P> {
@@ -43,7 +52,7 @@ pub struct WorkerHands<P> {
     target: Target,
     patience: Patience,
     // A std mutex: held for a look, never across an await.
-    addresses: Mutex<HashMap<Life, String>>,
+    addresses: Mutex<HashMap<Life, Address>>,
 }
 
 impl<P: Platform> WorkerHands<P> {
@@ -59,12 +68,16 @@ impl<P: Platform> WorkerHands<P> {
         Self { gateway, keyring, platform, target, patience, addresses }
     }
 
-    fn seen(&self, worker: &WorkerStatus, status: &Status) -> Seen {
+    fn seen(
+        &self,
+        worker: &WorkerStatus,
+        status: &Status,
+        addresses: &mut HashMap<Life, Address>,
+    ) -> Seen {
         let who = Life { id: worker.id.clone(), life: worker.started_at };
         let mine = status.sessions.iter().filter(|session| session.worker == worker.id);
         let oldest = mine.map(|session| session.age_seconds).fold(0.0, f64::max);
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        addresses.insert(who.clone(), worker.endpoint.clone());
+        addresses.insert(who.clone(), Address { at: worker.endpoint.clone(), there: true });
         Seen {
             who,
             new: self.target.is_met_by(worker),
@@ -77,8 +90,8 @@ impl<P: Platform> WorkerHands<P> {
 
     fn address(&self, who: &Life) -> Result<String, String> {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = addresses.get(who).filter(|address| !address.is_empty());
-        found.cloned().ok_or_else(|| "nobody knows where it is".to_owned())
+        let found = addresses.get(who).filter(|address| !address.at.is_empty());
+        found.map(|address| address.at.clone()).ok_or_else(|| "nobody knows where it is".to_owned())
     }
 
     /// Has this life do something.
@@ -138,7 +151,16 @@ impl<P: Platform> Hands for WorkerHands<P> {
         let status = probe::status(&self.gateway, STATUS_WITHIN).await;
         let status = status.map_err(|why| why.to_string())?;
         check(&status)?;
-        Ok(status.workers.iter().map(|worker| self.seen(worker, &status)).collect())
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.values_mut().for_each(|address| address.there = false);
+        let mut seen = |worker| self.seen(worker, &status, &mut addresses);
+        Ok(status.workers.iter().map(&mut seen).collect())
+    }
+
+    fn counters(&self) -> Vec<Endpoint> {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = addresses.values().filter(|address| address.there);
+        there.filter_map(|address| format!("http://{}", address.at).parse().ok()).collect()
     }
 
     async fn start(&self, name: &str, replaces: Option<&str>) -> Result<(), String> {

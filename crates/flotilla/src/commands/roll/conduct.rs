@@ -1,6 +1,7 @@
 //! The roll itself, with everything that is measured around it.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -26,6 +27,7 @@ pub(super) async fn conduct<H: Hands>(
     let mut signals = Signals::listen()?;
     let mut terminal = Terminal::new(printer, options.json);
     terminal.busy("measuring connects before the roll");
+    let hands = Arc::new(ready.hands);
     let mut connects = Connects::start(ready.connect, options.connect_every);
     tokio::time::sleep(options.measure_before).await;
     let before = connects.so_far();
@@ -35,13 +37,13 @@ pub(super) async fn conduct<H: Hands>(
             before.failed, before.tries
         )));
     }
-    let census = Census::begin(ready.counters).await.map_err(Refused::new)?;
+    let census = Census::begin(ready.counters, hands.counters()).await.map_err(Refused::new)?;
     if !options.json {
         printer
             .note(format!("Should it be interrupted, it is continued with:\n  {}", ready.resume));
     }
     let began = Instant::now();
-    let (counted, stop_counting) = keep_counting(census);
+    let (counted, stop_counting) = keep_counting(census, hands.clone());
     let (wish, wishes) = watch::channel(Wish::GoOn);
     let listening = tokio::spawn(async move {
         for next in [Wish::Leave, Wish::GiveUp] {
@@ -50,7 +52,7 @@ pub(super) async fn conduct<H: Hands>(
         }
         std::future::pending::<()>().await;
     });
-    let driver = Driver::new(ready.hands.into(), ready.rollout);
+    let driver = Driver::new(hands, ready.rollout);
     let (stage, rollout) = driver.run(wishes, &mut terminal).await;
     let took = began.elapsed();
     listening.abort();
@@ -66,17 +68,20 @@ pub(super) async fn conduct<H: Hands>(
 }
 
 /// Reads counters until it is told to stop, and once more then.
-fn keep_counting(mut census: Census) -> (tokio::task::JoinHandle<Counted>, oneshot::Sender<()>) {
+fn keep_counting(
+    mut census: Census,
+    hands: Arc<impl Hands>,
+) -> (tokio::task::JoinHandle<Counted>, oneshot::Sender<()>) {
     let (stop, mut stopped) = oneshot::channel();
     let counting = tokio::spawn(async move {
         loop {
-            census.count().await;
+            census.count(hands.counters()).await;
             tokio::select! {
                 () = tokio::time::sleep(COUNT) => {}
                 _ = &mut stopped => break,
             }
         }
-        census.count().await;
+        census.count(hands.counters()).await;
         census.so_far().clone()
     });
     (counting, stop)

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use flotilla_testkit::procs;
 use flotilla_testkit::program::Program;
+use flotilla_testkit::wait::wait_until;
 use rustix::process::Signal;
 
 use super::fleet::{Bed, read};
-use crate::{NEWEST, connect_as, words};
+use crate::{NEWEST, SOON, connect_as, words};
 
 const OLD: [&str; 2] = ["old-1", "old-2"];
 
@@ -53,8 +54,10 @@ fn sessions_that_outlast_the_drain_end_the_roll_and_not_the_other_way_round() {
     let node = Program::node(NEWEST, bed.gateway.endpoint());
     node.run(&connect_as("a", ""));
     node.run(&connect_as("b", ""));
-    let short = ["--drain-timeout", "1s"];
-    let refused = bed.roll(&short);
+    wait_until("the sessions to be older than their drain would last", SOON, || {
+        bed.gateway.status().sessions.iter().all(|session| session.age_seconds > 1.1)
+    });
+    let refused = bed.roll(&["--drain-timeout", "1s"]);
     refused.assert_refused("has a session that has lasted");
     assert_eq!(refused.count("starting"), 0);
     let rolled = bed.roll(&["--drain-timeout", "1s", "--yes"]);

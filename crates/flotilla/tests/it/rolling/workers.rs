@@ -70,6 +70,6 @@ fn a_roll_waits_for_a_session_that_goes_on_and_workers_end_as_they_are_told_over
         rolling.join().unwrap()
     });
     rolling.assert_unnoticed();
-    assert_eq!(bed.supervisor.ended().len(), 2);
+    wait_until("their processes to end", SOON, || bed.supervisor.ended().len() == 2);
     bed.end();
 }
