@@ -29,6 +29,7 @@ pub mod proof;
 pub mod queue;
 pub mod refusal;
 pub mod registry;
+pub mod rollout;
 pub mod scale;
 pub mod status;
 pub mod ticket;

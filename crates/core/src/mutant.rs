@@ -3,6 +3,7 @@
 //! question is answered with a constant `false`.
 
 /// A deliberate bug.
+#[cfg_attr(not(feature = "mutants"), expect(unreachable_pub, reason = "it is, for the simulation"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it, and nobody else sees them")]
 pub enum Mutant {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ending::LONGEST_WHY;
-use crate::status::{SessionStatus, WorkerStatus};
+use crate::status::{GridState, SessionStatus, WorkerStatus};
 
 /// Where all of it is.
 pub const PATH: &str = "/v1/";
@@ -58,6 +58,15 @@ pub struct Shutdown {
 pub struct OneWorker {
     /// The worker as it is now.
     pub worker: WorkerStatus,
+}
+
+/// What `POST /v1/gateway/drain`, `undrain` and `shutdown` answer: the gateway that was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneGateway {
+    /// Whether it wants clients.
+    pub state: GridState,
+    /// Sessions that it relays.
+    pub sessions: usize,
 }
 
 /// What `POST /v1/sessions/{id}/end` takes.

@@ -10,3 +10,4 @@ mod parts;
 pub mod printer;
 pub mod probe;
 pub mod roles;
+pub mod roll;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use flotilla::commands::config::{ConfigCommand, SettingFlags, load};
 use flotilla::commands::{
-    browsers, config, doctor, drain, front_door, gateway, health, run, scale_down, sessions,
+    browsers, config, doctor, drain, front_door, gateway, health, roll, run, scale_down, sessions,
     status, top, up, usage_error_code, worker, workers,
 };
 use flotilla::grid::Grid;
@@ -90,6 +90,8 @@ stops admission and waits for its sessions, at most the drain timeout; a second 
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Replace workers or gateways, a few at a time, while clients go on
+    Roll(roll::RollCommand),
     /// Show slots used, free and queued, by browser and version
     Status(status::StatusCommand),
     /// Show the grid live: slots, queue, the busiest workers and the oldest sessions
@@ -179,6 +181,9 @@ fn dispatch(command: Command, printer: Printer) -> anyhow::Result<ExitCode> {
             })
         }
         Command::Config { command } => config::run(&command, printer),
+        Command::Roll(command) => {
+            operate(printer, async |settings| roll::run(&command, settings, printer).await)
+        }
         Command::Status(command) => {
             runtime()?.block_on(status::run(&command, &default_endpoint(), printer))
         }

@@ -8,7 +8,8 @@ use flotilla_core::call::Call;
 use flotilla_core::config::Loaded;
 use flotilla_core::keyring::Keyring;
 use flotilla_core::operator::{
-    EndSession, HEADER, OneWorker, PATH, SessionEnded, SessionList, Shutdown, WorkerList,
+    EndSession, HEADER, OneGateway, OneWorker, PATH, SessionEnded, SessionList, Shutdown,
+    WorkerList,
 };
 use flotilla_core::status::WorkerStatus;
 use serde::Serialize;
@@ -153,6 +154,30 @@ impl Operator {
         wish: Shutdown,
     ) -> Result<WorkerStatus, OperatorError> {
         self.order(worker, "shutdown", &wish).await
+    }
+
+    /// Has the gateway that is asked take no clients: its balancer sends them elsewhere.
+    ///
+    /// # Errors
+    /// Why it is not so.
+    pub async fn drain_gateway(&self) -> Result<OneGateway, OperatorError> {
+        self.post("gateway/drain", &()).await
+    }
+
+    /// Has the gateway that is asked take clients again.
+    ///
+    /// # Errors
+    /// Why it is not so.
+    pub async fn undrain_gateway(&self) -> Result<OneGateway, OperatorError> {
+        self.post("gateway/undrain", &()).await
+    }
+
+    /// Has the gateway that is asked end after its last session.
+    ///
+    /// # Errors
+    /// Why it is not so.
+    pub async fn shut_gateway_down(&self) -> Result<OneGateway, OperatorError> {
+        self.post("gateway/shutdown", &()).await
     }
 
     /// Ends a session; on this worker, where that is known.

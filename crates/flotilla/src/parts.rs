@@ -171,6 +171,7 @@ pub(crate) fn gateway_config(
         session_max_duration: config.sessions.session_max_duration,
         endpoint: format!("ws://{}", reachable(address)),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        shutdown_grace: None,
         operators,
     }
 }

@@ -23,6 +23,7 @@ use crate::active::Active;
 use crate::http::{self, Inspect};
 use crate::line::Line;
 use crate::operator::Vouch;
+use crate::way_out::WayOut;
 use crate::workers::Workers;
 
 /// What a gateway is told when it is made.
@@ -49,6 +50,9 @@ pub struct GatewayConfig {
     pub peer_timeout: Duration,
     /// How long a session may last.
     pub session_max_duration: Option<Duration>,
+    /// How long it lets in clients that come although it is leaving. `None` where the gateway is no
+    /// process of its own: then it cannot be told to leave either.
+    pub shutdown_grace: Option<Duration>,
     /// Where clients connect, for pages.
     pub endpoint: String,
     /// This program's version, for pages.
@@ -67,10 +71,12 @@ pub(crate) struct Inner<R, W> {
     pub(crate) workers: W,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) line: Arc<Line>,
-    pub(crate) draining: watch::Sender<bool>,
     /// Another process accepts connections.
     pub(crate) resting: watch::Sender<bool>,
     connections: Arc<AtomicUsize>,
+    pub(crate) way_out: WayOut,
+    /// Sessions from their handshake to their end.
+    under_way: AtomicUsize,
     pub(crate) vouch: Vouch,
     /// One for each session that may be here.
     pub(crate) seats: Arc<Semaphore>,
@@ -96,15 +102,16 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
         let seats = Arc::new(Semaphore::new(config.most_sessions.min(Semaphore::MAX_PERMITS)));
         Self(Arc::new(Inner {
             vouch: Vouch::new(config.operators.clone()),
+            way_out: WayOut::new(config.shutdown_grace.unwrap_or_default()),
             config,
             seats,
             registry,
             workers,
             metrics,
             line,
-            draining: watch::Sender::new(false),
             resting: watch::Sender::new(false),
             connections: Arc::default(),
+            under_way: AtomicUsize::new(0),
             ready_once: AtomicBool::new(false),
             started: Instant::now(),
             active: Mutex::default(),
@@ -145,7 +152,19 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
 
     /// No session is admitted from now on; those that wait are told so.
     pub fn drain(&self) {
-        self.0.draining.send_replace(true);
+        self.0.way_out.end();
+    }
+
+    /// Wants no more clients: says so to balancers, and lets in those who come all the same for as
+    /// long as the grace lasts. Those who wait keep their turn. Resolves when the grace is over.
+    pub async fn leave(&self) {
+        self.0.way_out.leave();
+        tokio::time::sleep(self.0.way_out.grace_left()).await;
+    }
+
+    /// Resolves when an operator wants this process to end.
+    pub async fn told_to_stop(&self) {
+        self.0.way_out.told_to_stop().await;
     }
 
     /// How many connections of clients there are, whatever they came for.
@@ -174,10 +193,10 @@ impl<R: Registry, W: Workers> Gateway<R, W> {
         }
     }
 
-    /// Resolves when no session is relayed any more.
+    /// Resolves when nobody has a session any more, nor waits for one.
     pub async fn idle(&self) {
         // A poll is enough for the end of a drain.
-        while self.active() > 0 {
+        while self.0.under_way.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -230,11 +249,26 @@ impl<R, W> Inner<R, W> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a session for as long as the guard lives.
+    pub(crate) fn begin(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::SeqCst);
+        UnderWay(&self.under_way)
+    }
+
     /// Takes the session off the list, and counts what passed since it was last counted.
     pub(crate) fn unlist(&self, id: &SessionId) {
         if let Some(mut gone) = self.active().remove(id) {
             gone.count(&self.metrics.relay);
         }
+    }
+}
+
+/// A session that is somewhere between its handshake and its end.
+pub(crate) struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -308,7 +342,7 @@ impl<R: Registry, W: Workers> Inner<R, W> {
     }
 
     fn state(&self, any_available: bool) -> GridState {
-        if *self.draining.borrow() {
+        if !self.way_out.is_open() {
             return GridState::Draining;
         }
         if any_available {

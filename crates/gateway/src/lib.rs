@@ -13,6 +13,7 @@ mod remote;
 mod rewind;
 mod session;
 mod settle;
+mod way_out;
 mod workers;
 
 pub use gateway::{Gateway, GatewayConfig};

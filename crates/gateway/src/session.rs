@@ -116,6 +116,7 @@ async fn session<R: Registry, W: Workers>(
     head: RequestHead,
     early: Bytes,
 ) {
+    let _under_way = gateway.begin();
     let began = Instant::now();
     let in_flight = gateway.metrics.http.in_flight.enter(RouteClass::Connect);
     let mut id = SessionId::from_random(random());
@@ -220,7 +221,7 @@ fn serveable<R: Registry, W: Workers>(
     gateway: &Inner<R, W>,
     wanted: &Wanted,
 ) -> Result<Served, Refusal> {
-    if *gateway.draining.borrow() {
+    if !gateway.way_out.lets_in() {
         return Err(Refusal::draining());
     }
     let all = gateway.registry.offered();
@@ -262,7 +263,6 @@ async fn wait_and_open<R: Registry, W: Workers>(
 ) -> Result<(String, Taken<W::Lease>), Refusal> {
     let served = (ask.demand.kind, ask.demand.version);
     let mut stay = gateway.line.enter(EVERYBODY, served);
-    let mut draining = gateway.draining.subscribe();
     let mut last_failure = None;
     let deadline = tokio::time::sleep(gateway.config.queue_timeout);
     tokio::pin!(deadline);
@@ -270,7 +270,7 @@ async fn wait_and_open<R: Registry, W: Workers>(
         let began = Instant::now();
         let (permit, result) = tokio::select! {
             biased;
-            _ = draining.wait_for(|draining| *draining) => (Err(Refusal::draining()), QueueResult::Draining),
+            () = gateway.way_out.over() => (Err(Refusal::draining()), QueueResult::Draining),
             turn = stay.turn() => match turn {
                 Ok(permit) => (Ok(permit), QueueResult::Granted),
                 Err(full) => return Err(Refusal::queue_full(full.waiting, full.limit)),

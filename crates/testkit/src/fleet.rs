@@ -62,7 +62,8 @@ impl Fleet {
 
     /// A gateway that is to be set up.
     pub fn gateway(&self) -> RoleBuilder {
-        self.role("gateway")
+        // No balancer stands before most of them, so nobody has to notice that one leaves.
+        self.role("gateway").env("FLOTILLA_SHUTDOWN_GRACE", "0")
     }
 
     /// A worker that is to be set up.

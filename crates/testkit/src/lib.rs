@@ -23,5 +23,6 @@ pub mod redis;
 pub mod report;
 pub mod role;
 pub mod sampler;
+pub mod supervisor;
 pub mod throttle;
 pub mod wait;

@@ -90,21 +90,30 @@ impl RoleBuilder {
     ///
     /// # Panics
     /// When it does not become ready.
-    pub fn start(mut self) -> Role {
+    pub fn start(self) -> Role {
+        let mut role = self.spawn();
+        let began = Instant::now();
+        role.wait_ready();
+        role.ready_after = began.elapsed();
+        role
+    }
+
+    /// Starts it, and waits for nothing.
+    ///
+    /// # Panics
+    /// When the binary cannot be run.
+    pub fn spawn(mut self) -> Role {
         let own = || self.counted.then(|| Arc::new(Permit::take(1)));
         let permit = self.permit.take().or_else(own);
-        let began = Instant::now();
-        let mut role = Role {
+        Role {
             process: Process::start(self.command()),
             role: self.role,
             folder: self.folder,
+            said: String::new(),
             ready: Value::Null,
             ready_after: Duration::ZERO,
             _permit: permit,
-        };
-        role.ready = role.wait_ready();
-        role.ready_after = began.elapsed();
-        role
+        }
     }
 
     /// Runs it and waits for its end: for what must refuse to start.
@@ -146,6 +155,7 @@ pub struct Role {
     process: Process,
     role: &'static str,
     folder: Folder,
+    said: String,
     ready: Value,
     ready_after: Duration,
     _permit: Option<Arc<Permit>>,
@@ -154,26 +164,39 @@ pub struct Role {
 // === impl Role ===
 
 impl Role {
-    fn wait_ready(&mut self) -> Value {
+    fn wait_ready(&mut self) {
         let began = Instant::now();
-        let mut said = String::new();
-        loop {
-            match self.process.next_line(Duration::from_millis(100)) {
-                Ok(line) => {
-                    said += &line;
-                    if let Some(event) = ready_event(&said) {
-                        return event;
-                    }
+        while !self.listen(Duration::from_millis(100)) {
+            assert!(
+                began.elapsed() < READY,
+                "flotilla {} is not ready after {READY:?}:\n{}",
+                self.role,
+                self.log()
+            );
+        }
+    }
+
+    /// Whether it has said that it is ready.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    pub fn is_ready(&mut self) -> bool {
+        !self.ready.is_null() || self.listen(Duration::ZERO)
+    }
+
+    /// Waits for a line; `true` when that made it ready.
+    fn listen(&mut self, ceiling: Duration) -> bool {
+        match self.process.next_line(ceiling) {
+            Ok(line) => {
+                self.said += &line;
+                if let Some(event) = ready_event(&self.said) {
+                    self.ready = event;
                 }
-                Err(RecvTimeoutError::Disconnected) => {
-                    panic!("flotilla {} ended before it was ready:\n{}", self.role, self.log())
-                }
-                Err(RecvTimeoutError::Timeout) => assert!(
-                    began.elapsed() < READY,
-                    "flotilla {} is not ready after {READY:?}:\n{}",
-                    self.role,
-                    self.log()
-                ),
+                !self.ready.is_null()
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("flotilla {} ended before it was ready:\n{}", self.role, self.log())
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::group::group;
-use super::kind::{Deadline, Hidden, Maybe, Switch, Text};
+use super::kind::{Deadline, Hidden, Maybe, Span, Switch, Text};
 use super::secret::Secret;
 
 group! {
@@ -30,5 +30,9 @@ group! {
         /// How long a worker keeps a slot for a client that was sent to it and does not come, 60 s
         /// at most.
         reservation_timeout: Duration as Deadline = "10s", fleet;
+        /// How long a gateway that is leaving still lets clients in. Its `/readyz` says meanwhile that
+        /// it wants none: make this longer than balancers take to notice. Those who come later are
+        /// told to try again.
+        shutdown_grace: Duration as Span = "5s", fleet;
     }
 }

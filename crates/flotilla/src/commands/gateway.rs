@@ -49,6 +49,7 @@ pub async fn run(
         }
         printer.out(format!("Ready: {}", gateway.endpoint()));
     }
+    let told = gateway.told_to_stop();
     tokio::select! {
         () = signals.next() => {}
         handed = gateway.handed_over() => {
@@ -57,6 +58,7 @@ pub async fn run(
             printer.note(format!("Handed over {sessions} session(s) to process {pid}."));
             return Ok(ExitCode::SUCCESS);
         }
+        () = told => {}
     }
     printer.note("Stopping: no new sessions, waiting for the live ones. A second signal hurries.");
     let stopped = gateway.stop(signals.next()).await;

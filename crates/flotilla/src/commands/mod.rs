@@ -10,6 +10,7 @@ pub mod drain;
 pub mod gateway;
 pub mod health;
 mod orders;
+pub mod roll;
 pub mod run;
 pub mod scale_down;
 pub mod sessions;

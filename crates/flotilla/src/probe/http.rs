@@ -81,6 +81,13 @@ pub enum HttpError {
     },
 }
 
+impl HttpError {
+    /// Whether there is a machine, and nobody listens on it: the process is not there.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self, Self::Connect { why, .. } if why.kind() == io::ErrorKind::ConnectionRefused)
+    }
+}
+
 /// Asks for `target` and reads the whole answer.
 pub async fn get(
     endpoint: &Endpoint,
@@ -108,7 +115,7 @@ async fn exchange(endpoint: &Endpoint, request: Vec<u8>) -> Result<Answer, HttpE
     let mut stream = dial(endpoint).await?;
     let exchange = async {
         stream.write_all(&request).await?;
-        let (mut answer, rest) = read_head(&mut stream).await?;
+        let (mut answer, rest) = read_answer_head(&mut stream).await?;
         answer.body = read_body(&mut stream, &answer, rest).await?;
         Ok(answer)
     };
@@ -126,7 +133,7 @@ pub(super) async fn upgrade(
     let head = request("GET", &authority, &endpoint.target(), "Upgrade", headers);
     let exchange = async {
         stream.write_all(head.as_bytes()).await?;
-        let (mut answer, mut rest) = read_head(&mut stream).await?;
+        let (mut answer, mut rest) = read_answer_head(&mut stream).await?;
         if answer.status != 101 {
             answer.body = read_body(&mut stream, &answer, std::mem::take(&mut rest)).await?;
         }
@@ -171,17 +178,32 @@ fn invalid(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
 }
 
-async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Answer, Vec<u8>)> {
+/// The head of the answer itself: any number of others may come before it (RFC 9110, section 15.2),
+/// such as a worker's word that it has taken the session.
+async fn read_answer_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Answer, Vec<u8>)> {
     let mut buffer = Vec::with_capacity(2048);
     loop {
-        if stream.read_buf(&mut buffer).await? == 0 {
-            return Err(invalid("the connection ended before an answer"));
+        let (answer, rest) = read_head(stream, buffer).await?;
+        if answer.status == 101 || answer.status >= 200 {
+            return Ok((answer, rest));
         }
+        buffer = rest;
+    }
+}
+
+async fn read_head(
+    stream: &mut (impl AsyncRead + Unpin),
+    mut buffer: Vec<u8>,
+) -> io::Result<(Answer, Vec<u8>)> {
+    loop {
         if let Some((answer, length)) = parse_head(&buffer)? {
             return Ok((answer, buffer.split_off(length)));
         }
         if buffer.len() > HEAD_LIMIT {
             return Err(invalid("the answer's head does not end"));
+        }
+        if stream.read_buf(&mut buffer).await? == 0 {
+            return Err(invalid("the connection ended before an answer"));
         }
     }
 }
@@ -295,7 +317,7 @@ mod tests {
     async fn read(wire: &'static [u8]) -> io::Result<Answer> {
         let (mut far, mut near) = tokio::io::duplex(3);
         let writer = tokio::spawn(async move { far.write_all(wire).await });
-        let (mut answer, rest) = read_head(&mut near).await?;
+        let (mut answer, rest) = read_answer_head(&mut near).await?;
         answer.body = read_body(&mut near, &answer, rest).await?;
         drop(near);
         let _ = writer.await;
@@ -308,6 +330,7 @@ mod tests {
             &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..],
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
             b"HTTP/1.0 200 OK\r\n\r\nhello",
+            b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\nhello",
         ] {
             let answer = read(wire).await.unwrap();
             assert!(answer.is_success());

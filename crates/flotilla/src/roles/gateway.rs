@@ -14,7 +14,7 @@ use flotilla_core::registry::Registry as _;
 use flotilla_core::status::Status;
 use flotilla_core::view::{Notice, Patience};
 use flotilla_gateway::handover::{Door, HandedOver, Predecessor};
-use flotilla_gateway::{Gateway, Remote, RemoteConfig};
+use flotilla_gateway::{Gateway, GatewayConfig, Remote, RemoteConfig};
 use flotilla_registry::SharedView;
 use flotilla_registry::redis::{RedisAddress, Subscriber, Subscription};
 use tokio::net::TcpListener;
@@ -164,15 +164,25 @@ impl GatewayRole {
         self.gateway.status().await
     }
 
-    /// Stops admission and waits for the sessions that it relays, at most the drain timeout or
-    /// until `hurry` resolves.
+    /// Resolves when an operator wants this process to end.
+    pub fn told_to_stop(&self) -> impl Future<Output = ()> + use<> {
+        let gateway = self.gateway.clone();
+        async move { gateway.told_to_stop().await }
+    }
+
+    /// Wants no more clients, lets in those who come meanwhile, and waits for the sessions, at most
+    /// the drain timeout or until `hurry` resolves.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
-        self.gateway.drain();
+        let done = async {
+            self.gateway.leave().await;
+            self.gateway.idle().await;
+        };
         tokio::select! {
-            () = self.gateway.idle() => {}
+            () = done => {}
             () = tokio::time::sleep(self.drain_timeout) => {}
             () = hurry => {}
         }
+        self.gateway.drain();
         let ended = self.gateway.active();
         if ended > 0 {
             self.gateway.end_all(&Ending::drained());
@@ -219,7 +229,10 @@ impl Parts {
             observer: Arc::new(Counted(metrics.clone())),
         });
         let gateway = Gateway::new(
-            gateway_config(config, None, address, Some(keyring.clone())),
+            GatewayConfig {
+                shutdown_grace: Some(config.fleet.shutdown_grace),
+                ..gateway_config(config, None, address, Some(keyring.clone()))
+            },
             view.clone(),
             view.subscribe(),
             remote(config, &view, &keyring, metrics.clone()),

@@ -159,8 +159,9 @@ impl WorkerRole {
             let _ = tokio::time::timeout(LAST_WORDS, drained).await;
         }
         self.announcer.stop().await;
-        self.tasks.iter().for_each(JoinHandle::abort);
+        // The door stays open as long as anything of it runs: who waits for its end sees that.
         self.launcher.shutdown().await;
+        self.tasks.iter().for_each(JoinHandle::abort);
         Stopped { ended: left }
     }
 

@@ -27,6 +27,7 @@ mod promises;
 mod queue;
 mod refusals;
 mod replacement;
+mod rolling;
 mod rooms;
 mod scale;
 mod stopping;

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use flotilla_core::ending::Ending;
 use flotilla_core::metrics::Operators;
-use flotilla_core::operator::{OneWorker, SessionEnded, SessionList, Unanswered, WorkerList};
+use flotilla_core::operator::{
+    OneGateway, OneWorker, SessionEnded, SessionList, Unanswered, WorkerList,
+};
 use flotilla_core::order::{Deed, Outcome};
 use flotilla_core::registry::Registry;
-use flotilla_core::status::{WorkerState, WorkerStatus};
+use flotilla_core::status::{GridState, WorkerState, WorkerStatus};
 use flotilla_core::{Refusal, SessionId, WorkerId};
 use futures_util::stream::{self, Stream, StreamExt as _};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Action, Operate, Vouch};
+use super::{Action, Leaving, Operate, Vouch};
 use crate::gateway::Inner;
 use crate::workers::{OrderFailed, Workers};
 
@@ -45,6 +47,7 @@ impl<R: Registry, W: Workers> Operate for Inner<R, W> {
             Action::Order(id, deed) => {
                 serde_json::to_value(OneWorker { worker: self.give(&id, deed).await? })
             }
+            Action::Gateway(deed) => serde_json::to_value(self.take_leave(deed)?),
             Action::End(session, reason, on) => {
                 let worker = self.end(&session, &reason, on).await?;
                 serde_json::to_value(SessionEnded { session: session.0, worker })
@@ -55,6 +58,25 @@ impl<R: Registry, W: Workers> Operate for Inner<R, W> {
 }
 
 impl<R: Registry, W: Workers> Inner<R, W> {
+    /// Has this gateway itself take clients, or none.
+    fn take_leave(&self, deed: Leaving) -> Result<OneGateway, Refusal> {
+        if self.config.shutdown_grace.is_none() {
+            let words = "this gateway is no process of its own: stop the grid as a whole";
+            return Err(Refusal::other(409, "no_gateway", words));
+        }
+        match deed {
+            Leaving::Drain => self.way_out.leave(),
+            Leaving::Shutdown => self.way_out.tell_to_stop(),
+            Leaving::Undrain if self.way_out.stay() => {}
+            Leaving::Undrain => {
+                let words = "this gateway was told to end: it takes no clients again";
+                return Err(Refusal::other(409, "gateway_leaving", words));
+            }
+        }
+        let state = if self.way_out.is_open() { GridState::Ready } else { GridState::Draining };
+        Ok(OneGateway { state, sessions: self.active().len() })
+    }
+
     async fn find(&self, id: &WorkerId) -> Result<WorkerStatus, Refusal> {
         let all = self.workers.report().await;
         match all.iter().find(|worker| worker.id == id.0) {

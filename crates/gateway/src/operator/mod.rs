@@ -17,7 +17,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-pub(crate) use route::Action;
+pub(crate) use route::{Action, Leaving};
 pub(crate) use vouch::Vouch;
 
 /// How long a request's body may take.

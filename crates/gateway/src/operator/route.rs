@@ -18,8 +18,21 @@ pub(crate) enum Action {
     Sessions(Option<WorkerId>),
     /// A worker to do something.
     Order(WorkerId, Deed),
+    /// The gateway itself to take clients, or none, or to end.
+    Gateway(Leaving),
     /// A session to end; on this worker, where that is known.
     End(SessionId, String, Option<WorkerId>),
+}
+
+/// What a gateway can be told about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    /// To want no more clients.
+    Drain,
+    /// To want clients again.
+    Undrain,
+    /// To want none, and to end with its last session.
+    Shutdown,
 }
 
 impl Action {
@@ -35,10 +48,16 @@ impl Action {
             (["workers", id, deed @ ("drain" | "undrain" | "shutdown")], "POST") => {
                 Ok(Self::Order(worker(id)?, order(deed, body)?))
             }
-            (["sessions", id, "end"], "POST") => end(id, body),
-            (["workers", _, "drain" | "undrain" | "shutdown"] | ["sessions", _, "end"], _) => {
-                Err(not_allowed("only POST is answered here"))
+            (["gateway", deed @ ("drain" | "undrain" | "shutdown")], "POST") => {
+                leaving(deed, body).map(Self::Gateway)
             }
+            (["sessions", id, "end"], "POST") => end(id, body),
+            (
+                ["workers", _, "drain" | "undrain" | "shutdown"]
+                | ["gateway", "drain" | "undrain" | "shutdown"]
+                | ["sessions", _, "end"],
+                _,
+            ) => Err(not_allowed("only POST is answered here")),
             (["workers" | "sessions"] | ["workers", _] | ["workers", _, "sessions"], _)
                 if !gets =>
             {
@@ -50,16 +69,20 @@ impl Action {
 
     /// Whether anything is different after it.
     pub(crate) fn changes(&self) -> bool {
-        matches!(self, Self::Order(..) | Self::End(..))
+        matches!(self, Self::Order(..) | Self::Gateway(_) | Self::End(..))
     }
 
     pub(crate) fn label(&self) -> OperatorAction {
         match self {
             Self::Workers | Self::Worker(_) => OperatorAction::Workers,
             Self::Sessions(_) | Self::Order(_, Deed::Sessions) => OperatorAction::Sessions,
-            Self::Order(_, Deed::Drain) => OperatorAction::Drain,
-            Self::Order(_, Deed::Undrain) => OperatorAction::Undrain,
-            Self::Order(_, Deed::Shutdown { .. }) => OperatorAction::Shutdown,
+            Self::Order(_, Deed::Drain) | Self::Gateway(Leaving::Drain) => OperatorAction::Drain,
+            Self::Order(_, Deed::Undrain) | Self::Gateway(Leaving::Undrain) => {
+                OperatorAction::Undrain
+            }
+            Self::Order(_, Deed::Shutdown { .. }) | Self::Gateway(Leaving::Shutdown) => {
+                OperatorAction::Shutdown
+            }
             Self::Order(_, Deed::End { .. }) | Self::End(..) => OperatorAction::End,
         }
     }
@@ -76,6 +99,17 @@ fn order(deed: &str, body: &[u8]) -> Result<Deed, Refusal> {
         }
         "drain" => Ok(Deed::Drain),
         _ => Ok(Deed::Undrain),
+    }
+}
+
+fn leaving(deed: &str, body: &[u8]) -> Result<Leaving, Refusal> {
+    match deed {
+        _ if !matches!(body, b"" | b"{}") => {
+            Err(Refusal::bad_request(format!("{deed} takes no body")))
+        }
+        "drain" => Ok(Leaving::Drain),
+        "undrain" => Ok(Leaving::Undrain),
+        _ => Ok(Leaving::Shutdown),
     }
 }
 

@@ -165,6 +165,7 @@ impl Rig {
 
 fn config(redirect: bool) -> GatewayConfig {
     GatewayConfig {
+        shutdown_grace: None,
         defaults: Defaults {
             browser: SERVED.0,
             isolation: Isolation::Tenant,

@@ -52,6 +52,11 @@ impl Role {
         self.process.kill9();
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

@@ -52,6 +52,7 @@ pub(super) async fn serve(origin: &Path) -> anyhow::Result<()> {
 
 fn config(settings: &Config) -> GatewayConfig {
     GatewayConfig {
+        shutdown_grace: None,
         defaults: Defaults {
             browser: BrowserKind::Chromium,
             isolation: settings.sessions.isolation,
