@@ -285,7 +285,8 @@ impl View {
     fn not_there(&mut self, id: &WorkerId, why: &str, now: Moment) {
         let Some(known) = self.known.get_mut(id) else { return };
         let challenger = known.challenger.take();
-        if let Some(successor) = challenger.filter(|_| !mutant::is(Mutant::NeverBelieveASuccessor)) {
+        if let Some(successor) = challenger.filter(|_| !mutant::is(Mutant::NeverBelieveASuccessor))
+        {
             known.succeed(successor, now);
             self.index(id);
             self.plan(id, now);

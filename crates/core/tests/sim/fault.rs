@@ -13,31 +13,86 @@ use crate::world::Name;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// `kill -9`; it is started again later, perhaps at another address.
-    Kill { name: Name, parting: Parting, back: Duration, moved: bool },
+    Kill {
+        name: Name,
+        parting: Parting,
+        back: Duration,
+        moved: bool,
+    },
     /// The machine is gone without a word.
-    PowerOff { name: Name, back: Duration },
+    PowerOff {
+        name: Name,
+        back: Duration,
+    },
     /// The process does not run for a while (SIGSTOP).
-    Pause { name: Name, lasts: Duration },
-    Cut { from: Name, to: Name, both: bool, lasts: Duration },
+    Pause {
+        name: Name,
+        lasts: Duration,
+    },
+    Cut {
+        from: Name,
+        to: Name,
+        both: bool,
+        lasts: Duration,
+    },
     /// Cut from everybody.
-    Isolate { name: Name, lasts: Duration },
-    Slow { from: Name, to: Name, by: Duration, lasts: Duration },
+    Isolate {
+        name: Name,
+        lasts: Duration,
+    },
+    Slow {
+        from: Name,
+        to: Name,
+        by: Duration,
+        lasts: Duration,
+    },
     /// A connection is lost.
-    Break { number: u64, both: bool },
+    Break {
+        number: u64,
+        both: bool,
+    },
     /// `FLUSHALL`.
     Wipe,
-    BrowserDies { worker: Name, number: u64 },
-    DriverDies { worker: Name },
-    LaunchesFail { worker: Name, lasts: Duration },
-    LaunchesSlow { worker: Name, lasts: Duration },
-    DisposalHangs { worker: Name, lasts: Duration },
-    Operator { worker: Name, order: Order },
+    BrowserDies {
+        worker: Name,
+        number: u64,
+    },
+    DriverDies {
+        worker: Name,
+    },
+    LaunchesFail {
+        worker: Name,
+        lasts: Duration,
+    },
+    LaunchesSlow {
+        worker: Name,
+        lasts: Duration,
+    },
+    DisposalHangs {
+        worker: Name,
+        lasts: Duration,
+    },
+    Operator {
+        worker: Name,
+        order: Order,
+    },
     /// An orderly restart of a gateway.
-    Restart { gateway: Name },
+    Restart {
+        gateway: Name,
+    },
     /// Another worker starts under the same name.
-    Twin { worker: Name, lasts: Duration },
-    Attack { worker: Name, how: Attack },
-    Lie { how: Lie, number: u64 },
+    Twin {
+        worker: Name,
+        lasts: Duration,
+    },
+    Attack {
+        worker: Name,
+        how: Attack,
+    },
+    Lie {
+        how: Lie,
+        number: u64,
+    },
 }
 
 /// How somebody tries to get in without a ticket of his own.
@@ -217,7 +272,8 @@ fn one(rng: &mut Rng, setup: &Setup, family: Family) -> Fault {
             _ => Fault::DisposalHangs { worker, lasts },
         },
         Family::Operators => {
-            let orders = [Order::Drain, Order::Drain, Order::EndOldest, Order::EndOldest, Order::Stop];
+            let orders =
+                [Order::Drain, Order::Drain, Order::EndOldest, Order::EndOldest, Order::Stop];
             Fault::Operator { worker, order: rng.pick(&orders).clone() }
         }
         Family::Names => Fault::Twin { worker, lasts },

@@ -139,7 +139,8 @@ fn the_checker_finds_every_mutant() {
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some((mutant, what)) = mutants::ALL.get(next.fetch_add(1, Ordering::Relaxed))
+                while let Some((mutant, what)) =
+                    mutants::ALL.get(next.fetch_add(1, Ordering::Relaxed))
                 {
                     let seed = mutants::find(*mutant);
                     found.lock().unwrap().push((format!("{mutant:?}"), what, seed));

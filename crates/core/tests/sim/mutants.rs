@@ -21,8 +21,14 @@ pub(crate) const ALL: [(Mutant, &str); 26] = [
     (Mutant::NeverTakeBackASlot, "wait for a disposal that hangs, forever"),
     (Mutant::AdmitASessionTwice, "admit a session that is there already"),
     (Mutant::ForgetWhoWaitedForALaunch, "tell nobody that a launch has failed"),
-    (Mutant::CloseAReplacedBrowserAtOnce, "close a browser under its sessions when its successor is up"),
-    (Mutant::EndNobodyWhoWaits, "pass over sessions that wait for their browser when all are ended"),
+    (
+        Mutant::CloseAReplacedBrowserAtOnce,
+        "close a browser under its sessions when its successor is up",
+    ),
+    (
+        Mutant::EndNobodyWhoWaits,
+        "pass over sessions that wait for their browser when all are ended",
+    ),
     (Mutant::TrustAStaleAdvert, "let an older advert replace a newer"),
     (Mutant::ExpireWhileBlind, "let workers expire while Redis is away"),
     (Mutant::TakeAnybodysProof, "take another life's proof for the one that was meant"),

@@ -45,7 +45,8 @@ pub async fn run(
     } else {
         if let Some(TakenOver { pid, sessions, took, .. }) = taken {
             let took = took.as_secs_f64() * 1000.0;
-            printer.out(format!("Took over {sessions} session(s) from process {pid} in {took:.0} ms"));
+            printer
+                .out(format!("Took over {sessions} session(s) from process {pid} in {took:.0} ms"));
         }
         printer.out(format!("Ready: {}", gateway.endpoint()));
     }

@@ -252,12 +252,11 @@ impl Parts {
     async fn knows_the_workers_of(&self, predecessor: &Predecessor) -> anyhow::Result<()> {
         let mut changed = self.view.subscribe();
         let missing = || -> Vec<WorkerId> {
-            let here: Vec<_> = self.view.look(|fleet| fleet.workers().map(|w| w.id.clone()).collect());
+            let here: Vec<_> =
+                self.view.look(|fleet| fleet.workers().map(|w| w.id.clone()).collect());
             predecessor.workers().iter().filter(|id| !here.contains(id)).cloned().collect()
         };
-        let all = async {
-            while !missing().is_empty() && changed.changed().await.is_ok() {}
-        };
+        let all = async { while !missing().is_empty() && changed.changed().await.is_ok() {} };
         if tokio::time::timeout(WORKERS_WITHIN, all).await.is_ok() {
             return Ok(());
         }
