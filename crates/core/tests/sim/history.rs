@@ -24,6 +24,7 @@ pub(crate) struct Slip(u64);
 
 /// Something that happened.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "a trace shows more than the rules read")]
 pub(crate) enum Fact {
     // Processes, machines, links.
     Up {

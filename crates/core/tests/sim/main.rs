@@ -6,6 +6,12 @@
 //! more than usual, `FLOTILLA_SIM_FROM=1000` begins elsewhere, `FLOTILLA_SIM_MUTANT=ForgetADrain`
 //! replays a seed with a deliberate bug. All of them with `--nocapture`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "all of it is tests; a trace is read"
+)]
+
 mod check;
 mod client;
 mod coverage;

@@ -17,6 +17,7 @@ pub(crate) enum Msg {
         demand: Demand,
     },
     /// 101.
+    #[allow(dead_code, reason = "a trace shows it")]
     LetIn {
         session: SessionId,
     },

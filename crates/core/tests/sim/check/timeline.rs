@@ -243,11 +243,6 @@ pub(crate) fn touches(spans: &[Span], from: Moment, to: Moment) -> bool {
     spans.iter().any(|span| span.0 <= to && from <= span.1)
 }
 
-/// When the last of them was over that began before then; `FOREVER` for one that lasts.
-pub(crate) fn over_since(spans: &[Span], at: Moment) -> Moment {
-    spans.iter().filter(|span| span.0 <= at).map(|span| span.1).max().unwrap_or(Moment::ZERO)
-}
-
 /// How much of that time they cover together.
 pub(crate) fn covered(spans: &[Span], from: Moment, to: Moment) -> Duration {
     let clipped = spans.iter().map(|span| (span.0.max(from), span.1.min(to)));

@@ -2,7 +2,6 @@
 //! they die by themselves.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use flotilla_core::SessionId;
 use flotilla_core::launcher::BrowserId;
@@ -108,10 +107,5 @@ impl Worker {
         let now = self.now(world);
         self.pool.released(&session, now);
         self.contexts_gone(conn);
-    }
-
-    /// How long a stuck disposal may hold a slot.
-    pub(crate) fn release_timeout(&self) -> Duration {
-        self.setup.limits.release_timeout
     }
 }

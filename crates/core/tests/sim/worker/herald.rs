@@ -51,7 +51,7 @@ impl Worker {
     pub(super) fn tell_if_due(&mut self, world: &mut World) {
         self.herald.planned = None;
         let now = self.now(world);
-        if self.done || !self.herald.cadence.next().is_some_and(|at| at <= now) {
+        if self.done || self.herald.cadence.next().is_none_or(|at| at > now) {
             return;
         }
         self.herald.cadence.begin(now);
