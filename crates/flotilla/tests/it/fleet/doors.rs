@@ -105,7 +105,9 @@ fn a_ticket_that_is_forged_expired_replayed_or_foreign_is_refused_and_costs_nobo
     wait_until("it believes nobody", SOON, || {
         stranger.metric("flotilla_registry_rejected_total", &["reason=\"forged\""]) >= Some(1.0)
     });
-    assert!(stranger.log().contains("it is not signed with the fleet's secret"));
+    wait_until("a line in its log", SOON, || {
+        stranger.log().contains("it is not signed with the fleet's secret")
+    });
     let refusal = stranger.open("/", &[]).map(Socket::close).unwrap_err();
     assert_eq!(refusal.status, 503, "{}", refusal.body);
     assert_eq!(stranger.get("/readyz", &[]).status, 503);
