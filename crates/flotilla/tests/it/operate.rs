@@ -96,7 +96,7 @@ fn a_session_is_ended_in_under_a_second_and_its_client_reads_why() {
         grid.metric("flotilla_sessions_ended_total", &[r#"cause="operator""#]) == Some(1.0)
     });
     grid.wait_used(1, SOON);
-    assert!(grid.log().contains("it hangs, sorry"), "who ended what is in the log");
+    wait_until("who ended what to be in the log", SOON, || grid.log().contains("it hangs, sorry"));
 
     let again = ask(&grid, &["sessions", "kill", &session.id, "--reason", "x", "--json"]);
     assert_eq!(again.status.code(), Some(1), "{}", words(&again));

@@ -220,7 +220,8 @@ fn scaling_down_takes_the_workers_with_the_fewest_and_youngest_sessions() {
     bed.done(&["scale-down", "--to", "2"]);
     assert_eq!(bed.gateway.status().available_workers(), 2, "a second try takes no more");
     youngest.send(0x89, b"its session goes on").unwrap();
-    assert!(bed.workers[2].log().contains("an operator gives an order"));
+    let told = || bed.workers[2].log().contains("an operator gives an order");
+    wait_until("a line in its log", SOON, told);
 
     let mut leaver = bed.workers.pop().unwrap();
     let processes = leaver.processes();
@@ -296,7 +297,8 @@ fn what_nothing_vouches_for_does_nothing_to_a_fleet() {
     let refused = bed.workers[0].metric("flotilla_orders_refused_total", &[]);
     assert_eq!(refused, Some(2.0));
     assert_eq!(bed.of(0).workers[0].state, WorkerState::Available);
-    assert!(bed.workers[0].log().contains("an order was refused"));
+    let refused = || bed.workers[0].log().contains("an order was refused");
+    wait_until("a line in its log", SOON, refused);
     let secret = bed.fleet.secret().to_owned();
     for log in [bed.gateway.log(), bed.workers[0].log()] {
         assert!(!log.contains(&secret), "{log}");
